@@ -1,0 +1,3 @@
+"""raft: Retrieval Augmented Fine-Tuning from documents to verdict."""
+
+__version__ = "0.1.0"

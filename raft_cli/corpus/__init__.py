@@ -1,0 +1,1 @@
+"""From files to chunks, and search over chunks. Knows nothing of models or datasets."""

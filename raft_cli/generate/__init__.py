@@ -1,0 +1,1 @@
+"""The stages of `raft generate`; `pipeline` alone knows their order."""
