@@ -1,0 +1,117 @@
+"""Keys and addresses from the environment and `.env`; the only place that touches a secret."""
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+from raft_cli.errors import ChatError
+
+_LOOKS_SECRET = re.compile(r"\b(?:sk|key|Bearer)[-_ ][\w*.-]{6,}")
+_SECRET_NAME = re.compile(r"key|token$|secret|password|authorization", re.IGNORECASE)
+_AZURE_VERSION = "2024-10-21"
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How to reach a server.
+
+    Attributes:
+        key: The secret; kept out of `repr`.
+        address: Base URL without user, password or query, for messages and the manifest.
+    """
+
+    base_url: str
+    address: str
+    azure: bool
+    version: str = ""
+    token: str = field(default="", repr=False)
+    key: str = field(default="", repr=False)
+
+    def redact(self, text: str) -> str:
+        """Return `text` without the secrets, and without anything that looks like one."""
+        for secret in (self.key, self.token):
+            if len(secret) >= 4:
+                text = text.replace(secret, "***")
+        return _LOOKS_SECRET.sub("***", text)
+
+
+def find_access(base_url: str, *, role: str, env_file: str) -> Access:
+    """Find address and key for a role (`COMPLETION`, `EVAL`, `EMBEDDING`).
+
+    `COMPLETION_OPENAI_API_KEY` goes before `OPENAI_API_KEY`, and so on; the environment before the file. Azure is used
+    when no address is given and AZURE_OPENAI_ENDPOINT is set.
+
+    Raises:
+        ChatError: The server needs a key and there is none, or --env-file names a missing file.
+    """
+    values = _read_variables(env_file)
+
+    def look(*names: str) -> str:
+        found = (values.get(f"{prefix}{name}", "") for name in names for prefix in (f"{role}_", ""))
+        return next((value.strip() for value in found if value.strip()), "")
+
+    endpoint = look("AZURE_OPENAI_ENDPOINT")
+    if endpoint and not base_url and not look("OPENAI_BASE_URL"):
+        key, token = look("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_KEY"), look("AZURE_OPENAI_AD_TOKEN")
+        version = look("OPENAI_API_VERSION", "AZURE_OPENAI_API_VERSION") or _AZURE_VERSION
+        access = Access(endpoint, strip_secrets(endpoint), True, version, token, key)
+    else:
+        url = base_url or look("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+        if urlsplit(url).scheme not in ("http", "https"):
+            raise ChatError(f"--base-url {strip_secrets(url)}: the address must begin with http:// or https://")
+        access = Access(_refuse_password(url), strip_secrets(url), False, key=look("OPENAI_API_KEY"))
+    if not (access.key or access.token or _needs_no_key(access.base_url)):
+        raise ChatError(_explain_missing_key(access))
+    return access
+
+
+def strip_secrets(url: str) -> str:
+    """Return an address without user, password and query."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    where = f"[{host}]" if ":" in host else host
+    return urlunsplit((parts.scheme, f"{where}:{parts.port}" if parts.port else where, parts.path.rstrip("/"), "", ""))
+
+
+def redact_json(text: str) -> str:
+    """Return a JSON object (in text form) with the values of fields that look secret blanked."""
+    if not text:
+        return ""
+    fields = json.loads(text)
+    return json.dumps({name: "***" if _SECRET_NAME.search(name) else value for name, value in fields.items()})
+
+
+def _read_variables(env_file: str) -> Mapping[str, str]:
+    from dotenv import dotenv_values
+
+    path = Path(env_file)
+    if env_file != ".env" and not path.is_file():
+        raise ChatError(f"--env-file {env_file}: no such file")
+    given = dotenv_values(path) if path.is_file() else {}
+    return {**{name: value for name, value in given.items() if value}, **os.environ}
+
+
+def _needs_no_key(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    return host == "localhost" or host.startswith(("127.", "10.", "192.168.", "[", "::")) or "." not in host
+
+
+def _refuse_password(url: str) -> str:
+    if "@" in urlsplit(url).netloc:
+        raise ChatError(
+            f"--base-url {strip_secrets(url)}: a password in the address would end up in logs and process lists; set "
+            "OPENAI_API_KEY instead"
+        )
+    return url
+
+
+def _explain_missing_key(access: Access) -> str:
+    name = "AZURE_OPENAI_API_KEY" if access.azure else "OPENAI_API_KEY"
+    return (
+        f"no key for {access.address}: set {name} in the environment or in a .env file; or name a server of your own "
+        "with --base-url http://localhost:8000/v1; or try the tool without any model by --teacher extractive"
+    )

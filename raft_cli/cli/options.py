@@ -1,0 +1,93 @@
+"""Flags made from a configuration class, and its table in raft.toml as their defaults. Knows no command."""
+
+import inspect
+import tomllib
+import typing
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from raft_cli.config import Option, options_of
+from raft_cli.errors import ConfigError
+
+CONFIG_FILE = "raft.toml"
+
+
+def add_options(
+    command: Callable[..., None], config: type, *, before: Sequence[inspect.Parameter]
+) -> Callable[..., None]:
+    """Return `command` with a flag for each setting of `config` in its signature.
+
+    The command is called with the parameters of `before` and all settings as keywords.
+    """
+    hints = typing.get_type_hints(config)
+    parameters = [
+        inspect.Parameter(
+            name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=default,
+            annotation=Annotated[hints[name], _build_option(name, hints[name], known)],
+        )
+        for name, default, known in options_of(config)
+    ]
+    command.__signature__ = inspect.Signature([*before, *parameters])  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*before, *parameters]}
+    return command
+
+
+def _build_option(name: str, kind: Any, known: Option) -> Any:  # noqa: ANN401 - typer's own types
+    flag = "--" + name.replace("_", "-")
+    declared = f"{flag}/--no-{flag[2:]}" if kind is bool else flag
+    metavar = known.metavar or ("|".join(known.choices) if known.choices else None)
+    return typer.Option(
+        declared, help=known.help, rich_help_panel=known.panel, metavar=metavar, show_default=kind is not bool
+    )
+
+
+def config_parameter(command: str, config: type) -> inspect.Parameter:
+    """Return the `--config FILE` parameter of a command: the file's table gives defaults, flags go over it."""
+
+    def load(ctx: typer.Context, value: str | None) -> str | None:
+        path = Path(value or CONFIG_FILE)
+        if value or path.is_file():
+            ctx.default_map = {**(ctx.default_map or {}), **read_table(path, command, config)}
+        return value
+
+    option = typer.Option(
+        "--config",
+        help=f"Settings file; its table [{command}] is read. Default: {CONFIG_FILE}, if there.",
+        metavar="FILE",
+        callback=load,
+        is_eager=True,
+        rich_help_panel="Run",
+    )
+    return inspect.Parameter(
+        "config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
+    )
+
+
+def read_table(path: Path, command: str, config: type) -> dict[str, object]:
+    """Return the settings of a command in a TOML file.
+
+    Raises:
+        ConfigError: The file is missing, is no TOML, or holds an unknown setting or a value of the wrong type.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"--config {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is no valid TOML: {error}") from error
+    table = tables.get(command, {})
+    hints = typing.get_type_hints(config)
+    settings = {name.replace("-", "_"): value for name, value in table.items()}
+    for name, value in settings.items():
+        if name not in hints:
+            raise ConfigError(f"{path}: [{command}] has no setting {name!r}; known: {', '.join(sorted(hints))}")
+        kinds = tuple(kind for kind in (typing.get_args(hints[name]) or (hints[name],)) if kind is not type(None))
+        fits = isinstance(value, kinds) or (float in kinds and isinstance(value, int))
+        if not fits or (isinstance(value, bool) and bool not in kinds):
+            raise ConfigError(f"{path}: [{command}] {name} = {value!r} must be of type {kinds[0].__name__}")
+    return settings

@@ -1,0 +1,69 @@
+"""What a command prints at its end: aligned figures, warnings, where things lie, the next command."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import orjson
+import typer
+
+from raft_cli.config import GenerateConfig
+from raft_cli.generate.estimate import Estimate
+from raft_cli.generate.figures import build_figures
+from raft_cli.generate.outcome import Outcome
+
+
+def show_outcome(outcome: Outcome, config: GenerateConfig, *, as_json: bool) -> None:
+    """Print the summary of a finished run."""
+    if as_json:
+        record = {**dataclasses.asdict(outcome), "out": str(outcome.out)}
+        typer.echo(orjson.dumps(record, option=orjson.OPT_INDENT_2).decode())
+        return
+    for title, lines in build_figures(outcome, config):
+        _show_group(title, lines)
+    if outcome.rejects:
+        _show_group("Set aside", [(reason, f"{count:,}") for reason, count in outcome.rejects.items()])
+    _show_unread(outcome.unread)
+    for warning in outcome.warnings:
+        typer.echo(typer.style("note: ", fg=typer.colors.YELLOW) + warning)
+    typer.echo(f"\n{outcome.total_rows:,} rows in {outcome.out}")
+    typer.echo(f"  look at them   {outcome.out / 'report.html'}")
+    typer.echo(f"  set aside      {outcome.out / 'rejected.jsonl'}")
+    typer.echo(f"  next           raft export {outcome.out} --format messages -o train.messages.jsonl")
+
+
+def show_estimate(estimate: Estimate, *, as_json: bool) -> None:
+    """Print what a run would do."""
+    if as_json:
+        typer.echo(orjson.dumps(estimate, option=orjson.OPT_INDENT_2).decode())
+        return
+    cost = f"${estimate.cost:,.2f}" if estimate.cost is not None else "unknown: give --price-in and --price-out"
+    _show_group(
+        "Dry run (nothing was sent or written)",
+        [
+            ("Files", f"{estimate.files:,}"),
+            ("Documents", f"{estimate.documents:,}"),
+            ("Chunks", f"{estimate.chunks:,} ({estimate.chunk_tokens:,} tokens by {estimate.counter})"),
+            ("Questions", f"{estimate.questions:,}"),
+            ("Requests", f"{estimate.requests:,}, and one more for each reply that fails its check"),
+            ("Tokens", f"about {estimate.prompt_tokens:,} in, {estimate.completion_tokens:,} out"),
+            ("Cost", f"about {cost}" if estimate.cost is not None else cost),
+        ],
+    )
+    _show_unread([(reject.source, reject.reason) for reject in estimate.rejects if reject.stage == "read"])
+    if estimate.journaled:
+        typer.echo("The folder holds replies already; those that fit are reused, so less will be asked.")
+
+
+def _show_group(title: str, lines: Sequence[tuple[str, str]]) -> None:
+    typer.echo(typer.style(title, bold=True))
+    width = max(len(label) for label, _ in lines)
+    for label, value in lines:
+        typer.echo(f"  {label:<{width}}  {value}")
+
+
+def _show_unread(unread: Iterable[tuple[str, str]]) -> None:
+    files = list(unread)
+    for source, reason in files[:5]:
+        typer.echo(typer.style("not read: ", fg=typer.colors.YELLOW) + f"{source} ({reason})")
+    if len(files) > 5:
+        typer.echo(f"          and {len(files) - 5} more, see rejected.jsonl")

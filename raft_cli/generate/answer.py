@@ -1,0 +1,129 @@
+"""Question in, checked answer out: ask the teacher, check, ask once more with the fault named. Knows no other stage."""
+
+from dataclasses import dataclass, replace
+
+import orjson
+
+from raft_cli.cot import render_answer, strip_thinking
+from raft_cli.data import Answer, Chat, Chunk, Message, Question, Reject, Reply, Sampling
+from raft_cli.generate.check import check_answer, describe_fault
+from raft_cli.prompts import Prompts, name_language, render_documents, render_title
+
+_BY_FINISH = {
+    "length": "truncated",
+    "content_filter": "content-filter",
+    "context_length": "context-length",
+    "bad_request": "bad-request",
+}
+_HOPELESS = ("context_length", "bad_request")
+_JUDGE_TOKENS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What came of a question: an answer, or why there is none."""
+
+    answer: Answer | None
+    reject: Reject | None
+    replayed: bool
+
+
+async def answer_question(
+    question: Question,
+    chunks: tuple[Chunk, ...],
+    *,
+    chat: Chat,
+    judge: Chat | None,
+    prompts: Prompts,
+    sampling: Sampling,
+    round: int = 0,
+) -> Answered:
+    """Have a question answered from its own chunks, and check the answer.
+
+    Args:
+        judge: Confirms that the quotes bear the answer out; without one, words and numbers are compared.
+        round: How often this was asked anew after a rejection.
+
+    Raises:
+        ChatError: The run has to stop.
+    """
+    messages = _open(question, chunks, prompts)
+    sampling = replace(sampling, priority=1, attempt=2 * round)
+    reply = await chat.complete(messages, sampling)
+    result, replayed = await _examine(reply, question, chunks, judge, prompts)
+    if isinstance(result, str) and reply.finish not in _HOPELESS:
+        again, sampling = _retry(messages, sampling, reply, result, prompts)
+        replayed = replayed and reply.replayed
+        reply = await chat.complete(again, sampling)
+        result, fresh = await _examine(reply, question, chunks, judge, prompts)
+        replayed = replayed and fresh
+    replayed = replayed and reply.replayed
+    if isinstance(result, Answer):
+        return Answered(result, None, replayed)
+    chunk = chunks[0]
+    reject = Reject(
+        "answer", result, reply.text[:600], source=chunk.source, chunk_id=chunk.id, question_id=question.id,
+        question=question.text,
+    )  # fmt: skip
+    return Answered(None, reject, replayed)
+
+
+def _open(question: Question, chunks: tuple[Chunk, ...], prompts: Prompts) -> tuple[Message, ...]:
+    values = {
+        "language": name_language(chunks[0].language),
+        "title": render_title(chunks[0]),
+        "document": render_documents(chunks).strip(),
+        "question": question.text,
+    }
+    if question.given:
+        return prompts.fill("answer_given", **values, given=question.given)
+    return prompts.fill("answer", **values)
+
+
+def _retry(
+    messages: tuple[Message, ...], sampling: Sampling, reply: Reply, fault: str, prompts: Prompts
+) -> tuple[tuple[Message, ...], Sampling]:
+    """Return the second request: more room for a cut reply, the same again without one, else the fault named."""
+    sampling = replace(sampling, attempt=sampling.attempt + 1)
+    if reply.finish == "length":
+        return messages, replace(sampling, max_tokens=2 * (sampling.max_tokens or 2048))
+    if reply.finish != "stop" or not reply.text.strip():
+        return messages, sampling
+    said = Message("assistant", strip_thinking(reply.text))
+    return (*messages, said, *prompts.fill("answer_again", fault=describe_fault(fault, prompts.language))), sampling
+
+
+async def _examine(
+    reply: Reply, question: Question, chunks: tuple[Chunk, ...], judge: Chat | None, prompts: Prompts
+) -> tuple[Answer | str, bool]:
+    """Return the answer or the fault, and whether everything needed came from the journal."""
+    if reply.finish != "stop":
+        return _BY_FINISH.get(reply.finish, reply.finish), reply.replayed
+    result = check_answer(
+        strip_thinking(reply.text),
+        question=question,
+        chunks=chunks,
+        language=chunks[0].language,
+        lexical=judge is None,
+    )
+    if isinstance(result, str) or judge is None:
+        return result, reply.replayed
+    verdict = await judge.complete(_open_judge(result, question, chunks, prompts), Sampling(
+        temperature=0.0, max_tokens=_JUDGE_TOKENS, schema="verdict", priority=0
+    ))  # fmt: skip
+    return (result if _reads_supported(verdict) else "not-supported"), reply.replayed and verdict.replayed
+
+
+def _open_judge(answer: Answer, question: Question, chunks: tuple[Chunk, ...], prompts: Prompts) -> tuple[Message, ...]:
+    said = render_answer(answer.reasoning, answer.final)
+    return prompts.fill("judge", document=render_documents(chunks).strip(), question=question.text, answer=said)
+
+
+def _reads_supported(verdict: Reply) -> bool:
+    """Read a verdict; whatever is no clear yes is a no."""
+    text = strip_thinking(verdict.text)
+    try:
+        value = orjson.loads(text[text.find("{") : text.rfind("}") + 1])
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(value, dict) and value.get("supported") is True

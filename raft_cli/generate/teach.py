@@ -1,0 +1,136 @@
+"""Run the paid half in an event loop: sessions, caps, Ctrl-C, progress. Knows nothing of rows."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from raft_cli.chat.connect import connect
+from raft_cli.chat.endpoint import Endpoint
+from raft_cli.chat.extractive import Extractive
+from raft_cli.chat.journal import Journal
+from raft_cli.chat.local import LocalModel
+from raft_cli.chat.pace import Pace
+from raft_cli.chat.session import Caps, Session, Usage
+from raft_cli.config import GenerateConfig
+from raft_cli.data import Sampling
+from raft_cli.errors import Interrupted, RaftError
+from raft_cli.generate.paid import Harvest, Paid, collect
+from raft_cli.generate.plan import Task
+from raft_cli.prompts import Prompts
+
+Watch = Callable[[Harvest, Usage, Pace], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Taught:
+    """How the paid half ended.
+
+    Attributes:
+        stopped_by: Why it stopped before the end, or None.
+        notes: What the server was found not to support.
+    """
+
+    harvest: Harvest
+    usage: Usage
+    stopped_by: RaftError | None
+    notes: tuple[str, ...]
+    identity: str
+
+
+def teach(
+    tasks: Sequence[Task],
+    *,
+    planned: int,
+    config: GenerateConfig,
+    prompts: dict[str, Prompts],
+    journal: Journal,
+    watch: Watch,
+    say: Callable[[str], None],
+) -> Taught:
+    """Have the teacher do `tasks`; return what was settled, whatever stopped it.
+
+    Args:
+        watch: Called after each settled question.
+        say: Shows a line to the person at the terminal.
+    """
+    with asyncio.Runner() as runner:
+        return runner.run(_teach(tasks, planned, config, prompts, journal, watch, say))
+
+
+async def _teach(
+    tasks: Sequence[Task],
+    planned: int,
+    config: GenerateConfig,
+    prompts: dict[str, Prompts],
+    journal: Journal,
+    watch: Watch,
+    say: Callable[[str], None],
+) -> Taught:
+    usage = Usage()
+    pace = Pace(concurrency=config.concurrency, rpm=config.rpm, tpm=config.tpm, max_outage=config.max_outage)
+    models = [_connect(name, flag, config, journal) for name, flag in _name_models(config)]
+    sessions = [Session(model, journal=journal, pace=pace, caps=build_caps(config), usage=usage) for model in models]
+    paid = Paid(
+        chat=sessions[0],
+        judge=sessions[1] if len(sessions) > 1 else None,
+        prompts=prompts,
+        sampling=Sampling(config.temperature, config.max_tokens, extra_body=config.extra_body),
+        journal=journal,
+        retry_rejected=config.retry_rejected,
+        on_change=lambda harvest: watch(harvest, usage, pace),
+    )
+    work = asyncio.ensure_future(collect(tasks, planned=planned, workers=2 * config.concurrency, paid=paid))
+    try:
+        with _signals(pace, work, say):
+            harvest = await work
+    except asyncio.CancelledError:
+        raise pace.stopped_by or Interrupted("stopped at once; every reply that had arrived is kept") from None
+    finally:
+        for model in models:
+            if isinstance(model, Endpoint):
+                await model.close()
+    notes = tuple(note for model in models if isinstance(model, Endpoint) for note in model.notes)
+    return Taught(harvest, usage, pace.stopped_by, notes, models[0].identity)
+
+
+def _name_models(config: GenerateConfig) -> list[tuple[str, str]]:
+    return [(config.teacher, "--teacher")] + ([(config.judge, "--judge")] if config.judge else [])
+
+
+def _connect(name: str, flag: str, config: GenerateConfig, journal: Journal) -> Endpoint | Extractive | LocalModel:
+    return connect(
+        name, flag=flag, base_url=config.base_url, env_file=config.env_file, timeout=config.timeout, journal=journal
+    )
+
+
+def build_caps(config: GenerateConfig) -> Caps:
+    """Return what the run may spend."""
+    prices = None if config.price_in is None or config.price_out is None else (config.price_in, config.price_out)
+    return Caps(config.max_requests, config.max_cost, prices)
+
+
+@contextlib.contextmanager
+def _signals(pace: Pace, work: "asyncio.Future[Harvest]", say: Callable[[str], None]) -> Iterator[None]:
+    """Let the first Ctrl-C (or SIGTERM) finish what is in flight, and the second stop at once."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        if isinstance(pace.stopped_by, Interrupted):
+            work.cancel()
+            return
+        pace.halt(Interrupted("stopped; every reply is kept"))
+        pace.stopped_by = Interrupted("stopped; every reply is kept")
+        say(f"finishing {pace.in_flight} requests in flight; Ctrl-C again to stop at once")
+
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    with contextlib.suppress(NotImplementedError):  # no signal handlers in the event loops of Windows
+        for number in numbers:
+            loop.add_signal_handler(number, stop)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(NotImplementedError):
+            for number in numbers:
+                loop.remove_signal_handler(number)
