@@ -200,10 +200,15 @@ class Endpoint:
             text = orjson.dumps(body).decode()
             inner = body.get("error") if isinstance(body, dict) else None
             status = inner.get("code") if isinstance(inner, dict) else None
-            raise classify_status(status if isinstance(status, int) else 502, {}, self._access.redact(text))
+            status = status if isinstance(status, int) and 400 <= status < 600 else 502
+            raise classify_status(status, {}, self._access.redact(text))
+        try:
+            reply = _read_reply(body, choices[0], messages)
+        except (AttributeError, KeyError, TypeError) as error:
+            raise self._fault(Kind.TRANSIENT, f"a reply of unknown form: {raw[:80]!r}") from error
         remaining = headers.get("x-ratelimit-remaining-requests", "")
         return Received(
-            _read_reply(body, choices[0], messages),
+            reply,
             raw,
             float(remaining) if remaining.isdigit() else None,
             read_seconds(headers.get("x-ratelimit-reset-requests", "")) or 0.0,

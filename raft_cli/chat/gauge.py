@@ -19,7 +19,7 @@ class Gauge:
 
     def __init__(self, slots: int, *, rpm: int | None = None, tpm: int | None = None) -> None:
         self.in_flight = 0
-        self.limited_by = "concurrency"
+        self.limited_by = "nothing"
         self._ceiling = slots
         self._slots = float(slots)
         self._interval = 60 / rpm if rpm else 0.0
@@ -50,8 +50,9 @@ class Gauge:
             "the token limit": self._wait_tokens(now, tokens),
             "the server's refusals": max(self._closed_until, self._paced_next) - now,
         }
-        self.limited_by = max(waits, key=lambda name: waits[name])
-        return max(0.0, waits[self.limited_by])
+        longest = max(waits, key=lambda name: waits[name])
+        self.limited_by = longest if waits[longest] > 0 else "nothing"
+        return max(0.0, waits[longest])
 
     def take(self, now: float, tokens: int) -> None:
         """Record that a request goes now."""

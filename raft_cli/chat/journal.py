@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from raft_cli.data import Reply
-from raft_cli.errors import ChatError, DatasetError
+from raft_cli.errors import DatasetError
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS replies (
@@ -32,21 +32,22 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._database = sqlite3.connect(path, isolation_level=None, timeout=0.5)
-            self._database.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._database.execute("PRAGMA journal_mode=WAL")
-            self._database.execute("PRAGMA synchronous=NORMAL")
-            self._open()
-        except sqlite3.OperationalError as error:
-            raise self._explain(error) from error
-        except sqlite3.DatabaseError as error:
-            raise DatasetError(
-                f"{path} is not a journal of ours ({error}); move it away or choose another -o"
-            ) from error
         except OSError as error:
             raise DatasetError(f"cannot write {path.parent}: {error.strerror}") from error
-        self._hold_ballast()
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+        try:
+            self._open()
+            self._hold_ballast()
+        except BaseException as error:
+            self._database.close()
+            if not isinstance(error, sqlite3.Error):
+                raise
+            raise self._explain(error) from error
 
     def _open(self) -> None:
+        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL"):
+            self._database.execute(f"PRAGMA {pragma}")
         version = self._database.execute("PRAGMA user_version").fetchone()[0]
         if version not in (0, _VERSION):
             raise DatasetError(f"{self._path} was written by another version of raft (journal {version})")
@@ -54,7 +55,7 @@ class Journal:
 
     def get(self, key: str) -> Reply | None:
         """Return the reply stored under `key`, or None."""
-        row = self._database.execute(
+        row = self._run(
             "SELECT text, finish, prompt_tokens, completion_tokens, estimated FROM replies WHERE key = ?", (key,)
         ).fetchone()
         return Reply(row[0], row[1], row[2], row[3], replayed=True, estimated=bool(row[4])) if row else None
@@ -69,12 +70,9 @@ class Journal:
         statement = "INSERT OR REPLACE INTO replies VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         try:
             self._database.execute(statement, (*values, time.time()))
-        except sqlite3.OperationalError as error:
+        except sqlite3.Error as error:
             self._ballast.unlink(missing_ok=True)
-            try:
-                self._database.execute(statement, (*values, time.time()))
-            except sqlite3.OperationalError:
-                raise self._explain(error) from error
+            self._run(statement, (*values, time.time()))
             raise DatasetError(
                 f"no space left in {self._path.parent}; all replies are kept: free some space and run the same "
                 "command again"
@@ -82,26 +80,24 @@ class Journal:
 
     def round(self, key: str) -> int:
         """Return how often the request `key` has been asked anew after its rejection."""
-        row = self._database.execute("SELECT round FROM rounds WHERE key = ?", (key,)).fetchone()
+        row = self._run("SELECT round FROM rounds WHERE key = ?", (key,)).fetchone()
         return int(row[0]) if row else 0
 
     def bump(self, key: str) -> None:
         """Ask the request `key` anew from now on; its earlier replies stay on file."""
-        self._database.execute(
-            "INSERT INTO rounds VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET round = round + 1", (key,)
-        )
+        self._run("INSERT INTO rounds VALUES (?, 1) ON CONFLICT (key) DO UPDATE SET round = round + 1", (key,))
 
     def note(self, name: str, value: str | None = None) -> str:
         """Return the note called `name` (empty when unset), after setting it if `value` is given."""
         if value is not None:
-            self._database.execute("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
+            self._run("INSERT OR REPLACE INTO notes VALUES (?, ?)", (name, value))
             return value
-        row = self._database.execute("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
+        row = self._run("SELECT value FROM notes WHERE name = ?", (name,)).fetchone()
         return str(row[0]) if row else ""
 
     def totals(self) -> tuple[int, int, int]:
         """Return replies, prompt tokens and completion tokens over all runs of this folder."""
-        row = self._database.execute(
+        row = self._run(
             "SELECT COUNT(*), COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(completion_tokens), 0) FROM replies"
         ).fetchone()
         return int(row[0]), int(row[1]), int(row[2])
@@ -116,12 +112,19 @@ class Journal:
             self._ballast.write_bytes(bytes(_BALLAST))
         except OSError as error:
             self._ballast.unlink(missing_ok=True)
-            self._database.close()
             raise DatasetError(f"no space left in {self._path.parent}: {error.strerror}") from error
 
-    def _explain(self, error: sqlite3.Error) -> ChatError | DatasetError:
+    def _run(self, statement: str, values: tuple[object, ...] = ()) -> sqlite3.Cursor:
+        try:
+            return self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
+
+    def _explain(self, error: sqlite3.Error) -> DatasetError:
         if "locked" in str(error):
             return DatasetError(
                 f"another raft process is working in {self._path.parent}; wait for it, or choose another -o"
             )
+        if not isinstance(error, sqlite3.OperationalError):
+            return DatasetError(f"{self._path} is not a journal of ours ({error}); move it away or choose another -o")
         return DatasetError(f"cannot write {self._path}: {error}; replies already stored are kept")

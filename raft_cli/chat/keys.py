@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from raft_cli.errors import ChatError
 
-_LOOKS_SECRET = re.compile(r"\b(?:sk|key|Bearer)[-_ ][\w*.-]{6,}")
+_LOOKS_SECRET = re.compile(r"\b(?:(?:sk|key)[-_]|Bearer )[\w*.-]{6,}")
 _SECRET_NAME = re.compile(r"key|token$|secret|password|authorization", re.IGNORECASE)
 _AZURE_VERSION = "2024-10-21"
 
@@ -46,7 +46,7 @@ def find_access(base_url: str, *, role: str, env_file: str) -> Access:
     when no address is given and AZURE_OPENAI_ENDPOINT is set.
 
     Raises:
-        ChatError: The server needs a key and there is none, or --env-file names a missing file.
+        ChatError: The address is none, the server needs a key and there is none, or --env-file names a missing file.
     """
     values = _read_variables(env_file)
 
@@ -54,16 +54,16 @@ def find_access(base_url: str, *, role: str, env_file: str) -> Access:
         found = (values.get(f"{prefix}{name}", "") for name in names for prefix in (f"{role}_", ""))
         return next((value.strip() for value in found if value.strip()), "")
 
-    endpoint = look("AZURE_OPENAI_ENDPOINT")
+    endpoint = _check_address(look("AZURE_OPENAI_ENDPOINT"), flag="AZURE_OPENAI_ENDPOINT")
     if endpoint and not base_url and not look("OPENAI_BASE_URL"):
         key, token = look("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_KEY"), look("AZURE_OPENAI_AD_TOKEN")
         version = look("OPENAI_API_VERSION", "AZURE_OPENAI_API_VERSION") or _AZURE_VERSION
         access = Access(endpoint, strip_secrets(endpoint), True, version, token, key)
     else:
-        url = base_url or look("OPENAI_BASE_URL") or "https://api.openai.com/v1"
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise ChatError(f"--base-url {strip_secrets(url)}: the address must begin with http:// or https://")
-        access = Access(_refuse_password(url), strip_secrets(url), False, key=look("OPENAI_API_KEY"))
+        url = _check_address(base_url or look("OPENAI_BASE_URL") or "https://api.openai.com/v1", flag="--base-url")
+        access = Access(url, strip_secrets(url), False, key=look("OPENAI_API_KEY"))
+    if not (access.key + access.token).isprintable() or not (access.key + access.token).isascii():
+        raise ChatError(f"the key for {access.address} holds characters that no key has; copy it again")
     if not (access.key or access.token or _needs_no_key(access.base_url)):
         raise ChatError(_explain_missing_key(access))
     return access
@@ -81,8 +81,13 @@ def redact_json(text: str) -> str:
     """Return a JSON object (in text form) with the values of fields that look secret blanked."""
     if not text:
         return ""
-    fields = json.loads(text)
-    return json.dumps({name: "***" if _SECRET_NAME.search(name) else value for name, value in fields.items()})
+    return json.dumps(_blank_secrets(json.loads(text)))
+
+
+def _blank_secrets(value: object) -> object:
+    if isinstance(value, dict):
+        return {name: "***" if _SECRET_NAME.search(name) else _blank_secrets(item) for name, item in value.items()}
+    return [_blank_secrets(item) for item in value] if isinstance(value, list) else value
 
 
 def _read_variables(env_file: str) -> Mapping[str, str]:
@@ -92,7 +97,7 @@ def _read_variables(env_file: str) -> Mapping[str, str]:
     if env_file != ".env" and not path.is_file():
         raise ChatError(f"--env-file {env_file}: no such file")
     given = dotenv_values(path) if path.is_file() else {}
-    return {**{name: value for name, value in given.items() if value}, **os.environ}
+    return {name: value for values in (given, os.environ) for name, value in values.items() if value}
 
 
 def _needs_no_key(url: str) -> bool:
@@ -100,10 +105,19 @@ def _needs_no_key(url: str) -> bool:
     return host == "localhost" or host.startswith(("127.", "10.", "192.168.", "[", "::")) or "." not in host
 
 
-def _refuse_password(url: str) -> str:
-    if "@" in urlsplit(url).netloc:
+def _check_address(url: str, *, flag: str) -> str:
+    if not url:
+        return url
+    try:
+        parts = urlsplit(url)
+        complete = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        complete = False
+    if not complete or parts.scheme not in ("http", "https"):
+        raise ChatError(f"{flag} {url.rpartition('@')[2]}: no address of the form https://host:port/path")
+    if "@" in parts.netloc:
         raise ChatError(
-            f"--base-url {strip_secrets(url)}: a password in the address would end up in logs and process lists; set "
+            f"{flag} {strip_secrets(url)}: a password in the address would end up in logs and process lists; set "
             "OPENAI_API_KEY instead"
         )
     return url

@@ -12,7 +12,7 @@ from raft_cli.chat.fault import Fault, Kind
 from raft_cli.chat.journal import Journal
 from raft_cli.chat.pace import Halted, Pace
 from raft_cli.data import Message, Reply, Sampling
-from raft_cli.errors import DatasetError, Incomplete
+from raft_cli.errors import Incomplete, RaftError
 
 _FINAL = {Kind.FILTER: "content_filter", Kind.CONTEXT: "context_length", Kind.BAD_REQUEST: "bad_request"}
 _BAD_IN_ROW = 5
@@ -89,14 +89,13 @@ class Session:
             Halted: The run was told to stop; nothing was sent.
             Fault: The server failed this request too often.
         """
-        key = self.key(messages, sampling)
-        if stored := self._journal.get(key):
-            self.usage.replayed += 1
-            return stored
-        received = await self._receive(messages, sampling)
-        self._keep(key, received)
-        self._count(received.reply)
-        return received.reply
+        try:
+            return await self._complete(messages, sampling)
+        except RaftError as error:  # told to everybody at once, so that what is in flight is still awaited and kept
+            if self.pace is None:
+                raise
+            self.pace.halt(error)
+            raise Halted from error
 
     def key(self, messages: tuple[Message, ...], sampling: Sampling) -> str:
         """Return the hash of a whole request and the model's identity."""
@@ -106,6 +105,16 @@ class Session:
             [sampling.temperature, sampling.max_tokens, sampling.schema, sampling.extra_body, sampling.attempt],
         ]
         return hashlib.sha256(orjson.dumps(request)).hexdigest()
+
+    async def _complete(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
+        key = self.key(messages, sampling)
+        if stored := self._journal.get(key):
+            self.usage.replayed += 1
+            return stored
+        received = await self._receive(messages, sampling)
+        self._journal.put(key, received.reply, received.raw)
+        self._count(received.reply)
+        return received.reply
 
     async def _receive(self, messages: tuple[Message, ...], sampling: Sampling) -> Received:
         if self.pace is None:
@@ -154,15 +163,6 @@ class Session:
         if reason and self.pace is not None:
             self.pace.halt(Incomplete(f"{reason}; every reply is kept"))
             raise Halted
-
-    def _keep(self, key: str, received: Received) -> None:
-        try:
-            self._journal.put(key, received.reply, received.raw)
-        except DatasetError as error:
-            if self.pace is None:
-                raise
-            self.pace.halt(error)
-            raise Halted from error
 
     def _count(self, reply: Reply) -> None:
         self.usage.replies += 1

@@ -33,12 +33,12 @@ app = typer.Typer(
     cls=RaftGroup,
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings=_NORMALISED,
     help="Retrieval Augmented Fine-Tuning: from your documents to a dataset for a model that reads them.",
-    epilog="Try it without any model: raft init demo && raft generate demo/sample_corpus -o demo/data "
-    "--teacher extractive --chunk-size 256",
+    epilog="Try it without any model: `raft init demo && raft generate demo/sample_corpus -o demo/data "
+    "--teacher extractive --chunk-size 256`",
 )
 
 
@@ -64,12 +64,17 @@ def _show_error(error: RaftError) -> None:
     typer.echo(typer.style(f"{name}: ", fg=colour, bold=True) + "\n  ".join(lines), err=True)
 
 
-def main() -> None:
-    """Run the command line."""
+def register_commands() -> None:
+    """Add the commands to the application."""
     from raft_cli.cli import export, generate, init
 
     for module in (generate, init, export):
         module.register(app, _NORMALISED)
+
+
+def main() -> None:
+    """Run the command line."""
+    register_commands()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(encoding="utf-8", errors="replace")

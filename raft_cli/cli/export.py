@@ -29,5 +29,5 @@ def export(
 
 def register(app: typer.Typer, context: Mapping[str, Any]) -> None:
     """Add the command to the application."""
-    epilog = "Example: raft export data/ --format messages -o train.jsonl"
+    epilog = "Example: `raft export data/ --format messages -o train.jsonl`"
     app.command("export", epilog=epilog, context_settings=dict(context))(export)

@@ -11,7 +11,7 @@ from raft_cli.cli.options import add_options, config_parameter
 from raft_cli.config import GenerateConfig
 
 _EPILOG = (
-    "Example: raft generate docs/ manual.pdf -o data/ --teacher gpt-4.1-mini --questions 5. The key comes from "
+    "Example: `raft generate docs/ manual.pdf -o data/ --teacher gpt-4.1-mini --questions 5` — the key comes from "
     "OPENAI_API_KEY or .env. The same command again goes on where it stopped and asks for nothing twice."
 )
 
@@ -43,10 +43,12 @@ def register(app: typer.Typer, context: Mapping[str, Any]) -> None:
     before = [
         inspect.Parameter("corpus", named, annotation=Annotated[list[str], corpus]),
         inspect.Parameter("out", named, annotation=Annotated[Path, out]),
+    ]
+    after = [
         config_parameter("generate", GenerateConfig),
         inspect.Parameter(
             "as_json", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Annotated[bool, as_json]
         ),
     ]
-    add_options(generate, GenerateConfig, before=before)
+    add_options(generate, GenerateConfig, before=before, after=after)
     app.command("generate", epilog=_EPILOG, context_settings=dict(context))(generate)

@@ -21,4 +21,4 @@ def init(
 
 def register(app: typer.Typer, context: Mapping[str, Any]) -> None:
     """Add the command to the application."""
-    app.command("init", epilog="Example: raft init my-project", context_settings=dict(context))(init)
+    app.command("init", epilog="Example: `raft init my-project`", context_settings=dict(context))(init)

@@ -16,11 +16,15 @@ CONFIG_FILE = "raft.toml"
 
 
 def add_options(
-    command: Callable[..., None], config: type, *, before: Sequence[inspect.Parameter]
-) -> Callable[..., None]:
-    """Return `command` with a flag for each setting of `config` in its signature.
+    command: Callable[..., None],
+    config: type,
+    *,
+    before: Sequence[inspect.Parameter],
+    after: Sequence[inspect.Parameter],
+) -> None:
+    """Give `command` a flag for each setting of `config`, between the parameters of `before` and of `after`.
 
-    The command is called with the parameters of `before` and all settings as keywords.
+    The command is called with all of them as keywords.
     """
     hints = typing.get_type_hints(config)
     parameters = [
@@ -32,9 +36,9 @@ def add_options(
         )
         for name, default, known in options_of(config)
     ]
-    command.__signature__ = inspect.Signature([*before, *parameters])  # type: ignore[attr-defined]
-    command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*before, *parameters]}
-    return command
+    everything = [*before, *parameters, *after]
+    command.__signature__ = inspect.Signature(everything)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in everything}
 
 
 def _build_option(name: str, kind: Any, known: Option) -> Any:  # noqa: ANN401 - typer's own types

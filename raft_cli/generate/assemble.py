@@ -1,7 +1,7 @@
 """The free half: accepted answers in, rows out; deduplicate, split, mix, check. Pure, and repeated at will."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from raft_cli.config import GenerateConfig
@@ -37,13 +37,16 @@ def assemble(
     chunks: Mapping[str, Chunk],
     config: GenerateConfig,
     prompts: Mapping[str, Prompts],
+    *,
+    mark: Callable[[str], None],
 ) -> Assembly:
-    """Make the rows of every split from the questions that were answered."""
+    """Make the rows of every split from the questions that were answered; `mark` is told when a step is done."""
     likeness = find_alike(questions)
     kept = [question for question in questions if question.id not in likeness.repeats]
     rejects = [
         _reject_repeat(question, likeness.repeats, chunks) for question in questions if question not in set(kept)
     ]
+    mark("comparing questions")
     sides = split_questions(
         kept,
         chunks=chunks,
@@ -62,6 +65,7 @@ def assemble(
             sides[name], answers=answers, chunks=chunks, distractors=distractors, mixture=mixture
         )
         rejects += short
+    mark("choosing distractors")
     written = {example.question.id for examples in splits.values() for example in examples}
     return Assembly(
         splits,

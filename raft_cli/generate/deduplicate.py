@@ -1,16 +1,15 @@
 """Find questions that say the same across the corpus, and those too alike to stand on two sides of a split. Pure."""
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from raft_cli.corpus.search import LexicalIndex
 from raft_cli.data import Question
-from raft_cli.generate.check import CLOSE, SAME, alike, same_figures, tokenise
-from raft_cli.language import search_tokens
+from raft_cli.generate.check import CLOSE, SAME, same_figures, tokenise
 
-_EXHAUSTIVE = 10_000  # questions up to which all pairs are compared
+_EXHAUSTIVE = 1_500  # questions up to which all pairs are compared
 _BLOCK = 500
-_POSTINGS = 400  # beyond that, a word of more questions than this pairs nobody
+_NEIGHBOURS = 30  # beyond that, each is compared with those that search finds most like it
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +29,7 @@ def find_alike(questions: Sequence[Question]) -> Likeness:
     """Compare questions in the order of their ids; of two that say the same, the later id is removed.
 
     Two questions say the same at a token-set ratio of 90 or more with equal numbers and negations; 80 makes them close.
-    Up to 10,000 questions all pairs are compared, beyond that those that share one of their rarest words.
+    Up to 1,500 questions all pairs are compared, beyond that each with the 30 that lexical search finds most like it.
     """
     ordered = sorted(questions, key=lambda question: question.id)
     texts = [question.text for question in ordered]
@@ -64,19 +63,18 @@ def _compare_all(texts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
 
 
 def _compare_likely(texts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
-    """Yield the same for pairs in which one of the rarest words of either stands in the other."""
-    words = [sorted(set(search_tokens(text))) for text in texts]
-    frequency = Counter(word for found in words for word in found)
-    holders: dict[str, list[int]] = defaultdict(list)
-    for at, found in enumerate(words):
-        for word in found:
-            if frequency[word] <= _POSTINGS:
-                holders[word].append(at)
-    pairs: set[tuple[int, int]] = set()
-    for at, found in enumerate(words):
-        rarest = sorted(found, key=lambda word: (frequency[word], word))[: max(2, len(found) // 4 + 1)]
-        for word in rarest:
-            pairs.update((min(at, other), max(at, other)) for other in holders.get(word, ()) if other != at)
-    for one, other in pairs:
-        if (likeness := alike(texts[one], texts[other])) >= CLOSE:
-            yield one, other, likeness
+    """Yield the same for each text and those that search finds most like it."""
+    from rapidfuzz import fuzz
+
+    words = [tokenise(text) for text in texts]
+    index = LexicalIndex(texts)
+    seen: set[tuple[int, int]] = set()
+    for at, text in enumerate(texts):
+        for other in index.search(text, _NEIGHBOURS):
+            pair = (min(at, other), max(at, other))
+            if at == other or pair in seen:
+                continue
+            likeness = fuzz.token_set_ratio(words[pair[0]], words[pair[1]], score_cutoff=CLOSE)
+            if likeness >= CLOSE:
+                seen.add(pair)
+                yield *pair, likeness

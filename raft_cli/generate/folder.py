@@ -15,7 +15,7 @@ def open_folder(out: Path, settings: dict[str, object], *, update: bool) -> Jour
     """Open the journal of `out`, making the folder when it is new.
 
     Args:
-        settings: What decides on the requests; must equal those of the folder unless `update`.
+        settings: What decides on the requests; must equal those of the folder unless `update` or nothing was paid.
 
     Raises:
         DatasetError: The folder holds other things than a dataset of ours, or another process works in it.
@@ -28,7 +28,8 @@ def open_folder(out: Path, settings: dict[str, object], *, update: bool) -> Jour
     journal = Journal(out / JOURNAL)
     try:
         before = journal.note(_NOTE)
-        if before and not update and (changes := _compare(json.loads(before), settings)):
+        paid = before and journal.totals()[0]
+        if paid and not update and (changes := _compare(json.loads(before), settings)):
             raise ConfigError(
                 f"{out} was made with other settings: {'; '.join(changes)}. Choose another -o, or give --update to go "
                 "on here (replies that still fit are reused, the others are asked anew)"

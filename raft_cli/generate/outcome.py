@@ -31,6 +31,7 @@ class Outcome:
         used: What this run used.
         totals: Replies, prompt tokens and completion tokens over all runs of the folder.
         cost: Dollars over all runs of the folder, None without prices.
+        stages: Seconds of each stage of this run.
     """
 
     out: Path
@@ -52,8 +53,13 @@ class Outcome:
     used: Usage
     totals: tuple[int, int, int]
     cost: float | None
-    seconds: float
+    stages: dict[str, float]
     warnings: tuple[str, ...]
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run."""
+        return sum(self.stages.values())
 
     @property
     def total_rows(self) -> int:
@@ -71,7 +77,7 @@ def sum_up(
     unplanned: Sequence[Reject],
     counter: TokenCounter,
     totals: tuple[int, int, int],
-    seconds: float,
+    stages: dict[str, float],
 ) -> Outcome:
     """Put together what is known at the end of a run.
 
@@ -102,7 +108,7 @@ def sum_up(
         used=taught.usage,
         totals=totals,
         cost=caps.price(totals[1], totals[2]) if caps.prices else None,
-        seconds=seconds,
+        stages=stages,
         warnings=tuple(_find_warnings(config, intake, taught, assembly, rows, counter)),
     )
 
@@ -188,6 +194,7 @@ def build_manifest(
             "folder": {"replies": replies, "prompt_tokens": asked, "completion_tokens": said, "cost": outcome.cost},
         },
         "seconds": round(outcome.seconds, 3),
+        "stages": {name: round(spent, 3) for name, spent in outcome.stages.items()},
         "warnings": list(outcome.warnings),
         "files": dict(digests),
     }

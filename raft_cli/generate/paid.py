@@ -88,9 +88,12 @@ async def collect(tasks: Iterable[Task], *, planned: int, workers: int, paid: Pa
             harvest.tasks_done += 1
             paid.on_change(harvest)
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(workers):
-            group.create_task(work())
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(workers):
+                group.create_task(work())
+    except ExceptionGroup as failures:  # one worker's failure ends the others; show it as what it is
+        raise failures.exceptions[0] from None
     return harvest
 
 
@@ -107,9 +110,6 @@ async def _settle(task: Task, paid: Paid, harvest: Harvest) -> None:
 
     asked = await _in_rounds(task.name, ask, paid, lambda outcome: bool(outcome.rejects))
     harvest.rejects += asked.rejects
-    if len(asked.questions) == 1:
-        await _settle_question(asked.questions[0], task, paid, harvest)
-        return
     results = await asyncio.gather(
         *(_settle_question(question, task, paid, harvest) for question in asked.questions), return_exceptions=True
     )

@@ -33,6 +33,20 @@ from raft_cli.prompts import Prompts, load_prompts
 _STAGED = ".documents.jsonl"
 
 
+class Clock:
+    """Measures the stages of a run, one after the other, in seconds."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def mark(self, stage: str) -> None:
+        """Name what happened since the last mark."""
+        now = time.monotonic()
+        self.stages[stage] = self.stages.get(stage, 0.0) + now - self._last
+        self._last = now
+
+
 @dataclass(frozen=True, slots=True)
 class Run:
     """What is known of a run before anything is asked."""
@@ -42,7 +56,7 @@ class Run:
     config: GenerateConfig
     prompts: dict[str, Prompts]
     counter: TokenCounter
-    started: float
+    clock: "Clock"
 
 
 def generate_dataset(corpus: Sequence[str], out: Path, config: GenerateConfig, progress: Progress) -> Outcome:
@@ -57,7 +71,9 @@ def generate_dataset(corpus: Sequence[str], out: Path, config: GenerateConfig, p
     try:
         intake = take_in(corpus, config, documents_file=out / _STAGED, progress=progress)
         tasks, unplanned = _plan(intake, config)
+        run.clock.mark("reading")
         taught = _teach(run, tasks, journal, progress)
+        run.clock.mark("asking")
         if isinstance(taught.stopped_by, ChatError | DatasetError | Interrupted):
             raise _explain_stop(taught)
         progress.open("writing rows", 0, "")
@@ -91,9 +107,7 @@ def _prepare(corpus: Sequence[str], out: Path, config: GenerateConfig) -> Run:
         raise CorpusError(f"{out} is the corpus itself; choose another -o")
     if not config.dry_run and any(name and is_remote(name) for name in (config.teacher, config.judge)):
         find_access(config.base_url, role="COMPLETION", env_file=config.env_file)
-    return Run(
-        tuple(corpus), out, config, load_prompts(config.prompts), load_counter(config.tokenizer), time.monotonic()
-    )
+    return Run(tuple(corpus), out, config, load_prompts(config.prompts), load_counter(config.tokenizer), Clock())
 
 
 def _paid_settings(run: Run) -> dict[str, object]:
@@ -149,7 +163,7 @@ def _finish(run: Run, intake: Intake, taught: Taught, unplanned: list[Reject], j
     chunks = {chunk.id: chunk for chunk in intake.chunks}
     harvest = taught.harvest
     answered = [question for question in harvest.questions if question.id in harvest.answers]
-    assembly = assemble(answered, harvest.answers, chunks, run.config, run.prompts)
+    assembly = assemble(answered, harvest.answers, chunks, run.config, run.prompts, mark=run.clock.mark)
     rejects = [*intake.rejects, *unplanned, *harvest.rejects, *assembly.rejects]
     if not assembly.questions:
         write_rejects(run.out, rejects)
@@ -163,6 +177,7 @@ def _finish(run: Run, intake: Intake, taught: Taught, unplanned: list[Reject], j
         formats=[name for name in run.config.format.split(",") if name],
         staged_documents=run.out / _STAGED,
     )
+    run.clock.mark("writing")
     outcome = sum_up(
         run.out,
         run.config,
@@ -172,7 +187,7 @@ def _finish(run: Run, intake: Intake, taught: Taught, unplanned: list[Reject], j
         unplanned=unplanned,
         counter=run.counter,
         totals=journal.totals(),
-        seconds=time.monotonic() - run.started,
+        stages=dict(run.clock.stages),
     )
     _finish_folder(run, outcome, rejects, assembly.splits, chunks, digests)
     return outcome
