@@ -420,7 +420,7 @@ def check_rows(split: str, folder: Folder, seen: Seen) -> None:
         folder.faults.extend(f"{split}.jsonl: not once with and once without its oracle: {text!r}" for text in odd)
 
 
-def alike_pairs(left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[int, int, int]]:
+def alike_pairs(left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[int, int, float]]:
     """Yield (place in left, place in right, score) of similar questions; each pair once where left is right."""
     if len(left) * len(right) > ALL_PAIRS:
         yield from alike_by_rare_words(left, right)
@@ -436,10 +436,10 @@ def alike_pairs(left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[int
         )
         for row, column in zip(*(axis.tolist() for axis in scores.nonzero()), strict=True):
             if left is not right or row < column:
-                yield first + row, skipped + column, round(float(scores[row, column]))
+                yield first + row, skipped + column, float(scores[row, column])
 
 
-def alike_by_rare_words(left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[int, int, int]]:
+def alike_by_rare_words(left: Sequence[str], right: Sequence[str]) -> Iterator[tuple[int, int, float]]:
     owners: dict[str, list[int]] = defaultdict(list)
     for place, words in enumerate(right):
         for word in set(words.split()):
@@ -451,7 +451,7 @@ def alike_by_rare_words(left: Sequence[str], right: Sequence[str]) -> Iterator[t
         for _, score, other in process.extract(
             words, choices, scorer=fuzz.token_set_ratio, score_cutoff=SAME_SIDE, limit=None
         ):
-            yield place, other, round(score)
+            yield place, other, score
 
 
 def check_alike(folder: Folder, questions: list[tuple[str, str, str]]) -> None:

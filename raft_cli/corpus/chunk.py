@@ -17,7 +17,7 @@ _FENCE = re.compile(r"^ {0,3}(```+|~~~+)")
 _HEADING = re.compile(r"^ {0,3}(#{1,6})[ \t]+(.*?)[ \t#]*$")
 _UNDERLINE = re.compile(r"^ {0,3}(=+|-{3,})[ \t]*$")
 _ONLY_HEADING = re.compile(r"(?:#{1,6}[ \t][^\n]*\s*)+")
-_SLAB = 60_000  # characters: the splitter slows down with the length of what it is fed
+_SLAB = 20_000  # characters: the splitter slows down with the length of what it is fed
 _MODELS = {"o200k_base": "gpt-4o", "cl100k_base": "gpt-4"}  # vocabularies that the splitter carries itself
 
 
@@ -142,7 +142,8 @@ def _cut_section(text: str, section: _Section, *, cut: Cut, counter: TokenCounte
     for slab_start, slab_end in _slabs(text, start, end):
         for offset, piece in cut(text[slab_start:slab_end]):
             begin, stop = _trim(text, slab_start + offset, slab_start + offset + len(piece))
-            if not _ONLY_HEADING.fullmatch(text, begin, stop):  # its words travel as the heading path
+            heading = begin == start and section.path and _ONLY_HEADING.fullmatch(text, begin, stop)
+            if begin < stop and not heading:  # the words of a heading alone travel as the heading path
                 yield _Section(begin, stop, section.path)
 
 
@@ -166,8 +167,8 @@ def _load_splitter(counter: TokenCounter, size: int, overlap: int, plain: bool) 
     from semantic_text_splitter import MarkdownSplitter, TextSplitter
 
     kind = TextSplitter if plain else MarkdownSplitter
-    if counter.file:
-        splitter = kind.from_huggingface_tokenizer_file(counter.file, size, overlap=overlap)
+    if counter.json:
+        splitter = kind.from_huggingface_tokenizer_str(counter.json, size, overlap=overlap)
     elif counter.name in _MODELS:
         splitter = kind.from_tiktoken_model(_MODELS[counter.name], size, overlap=overlap)
     else:

@@ -17,6 +17,7 @@ _K1, _B = 1.5, 0.75
 _COMMON = 0.1  # a term in more than this share of a large corpus tells little and costs most of the index
 _LARGE = 10_000
 _QUERY_TERMS = 24
+_FEWEST_TERMS, _POSTINGS = 4, 10_000  # of a query: then the common terms are left out
 
 
 class LexicalIndex:
@@ -73,14 +74,26 @@ class LexicalIndex:
         """Return the positions of the `top` best texts, best first; only texts that share a term with the query."""
         import numpy as np
 
-        known = {self._terms[token] for token in search_tokens(query) if token in self._terms}
-        rarest = sorted(known, key=lambda term: (self._frequency[term], term))[:_QUERY_TERMS]
-        scores = np.zeros(self._size, dtype=np.float32)
-        for term in rarest:
-            span = slice(self._starts[term], self._starts[term + 1])
-            scores[self._documents[span]] += self._weights[span]
+        spans = [slice(self._starts[term], self._starts[term + 1]) for term in self._choose_terms(query)]
+        if not spans:
+            return []
+        documents = np.concatenate([self._documents[span] for span in spans])
+        weights = np.concatenate([self._weights[span] for span in spans])
+        scores = np.bincount(documents, weights, minlength=self._size)
         found = np.flatnonzero(scores)
         if len(found) > top:
             found = found[np.argpartition(-scores[found], top - 1)[:top]]
         order = np.lexsort((found, -scores[found]))
         return [int(position) for position in found[order]]
+
+    def _choose_terms(self, query: str) -> list[int]:
+        """Return the rarest terms of a query, as many as are cheap to look up."""
+        known = {self._terms[token] for token in search_tokens(query) if token in self._terms}
+        chosen: list[int] = []
+        postings = 0
+        for term in sorted(known, key=lambda term: (self._frequency[term], term))[:_QUERY_TERMS]:
+            postings += int(self._starts[term + 1] - self._starts[term])
+            if postings > _POSTINGS and len(chosen) >= _FEWEST_TERMS:
+                break
+            chosen.append(term)
+        return chosen

@@ -3,14 +3,15 @@
 Never touches a network: tiktoken's own loader downloads and can hang for ever, so it is given the file instead.
 """
 
+import contextlib
 import functools
 import hashlib
 import os
 import re
 import tempfile
 import types
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,12 +29,12 @@ _ESTIMATE = re.compile(
 )
 _WEIGHTS = {
     "digits": 1.638,
-    "han": 0.749,
+    "han": 0.83,
     "kana": 0.694,
     "hangul": 0.698,
     "newline": 1.223,
-    "space": -0.167,
-    "other": 0.59,
+    "space": 0.0,
+    "other": 0.5,
 }
 
 
@@ -43,14 +44,14 @@ class TokenCounter:
 
     Attributes:
         name: What counts, for the manifest: a resumed run must use the same.
-        exact: False for the estimate (about 11 % off in 95 of 100 passages).
-        file: Path of a `tokenizer.json`, or empty.
+        exact: False for the estimate (at most 14 % off in 9 of 10 passages).
+        json: The tokenizer itself, where it came from a `tokenizer.json`: without its truncation and padding.
     """
 
     name: str
     exact: bool
     count: Callable[[str], int]
-    file: str = ""
+    json: str = field(default="", compare=False, repr=False)
 
 
 @functools.cache
@@ -96,9 +97,13 @@ def _load_file(name: str, file: Path) -> TokenCounter:
     except Exception as error:  # the library raises a bare Exception, whatever is wrong with the file
         raise ConfigError(f"--tokenizer {name}: {file} is not a tokenizer: {error}") from error
     tokenizer.no_truncation()
+    tokenizer.no_padding()
     digest = hashlib.sha256(file.read_bytes()).hexdigest()[:12]
     return TokenCounter(
-        f"{name} ({digest})", True, lambda text: len(tokenizer.encode(text, add_special_tokens=False)), str(file)
+        f"{name} ({digest})",
+        True,
+        lambda text: len(tokenizer.encode(text, add_special_tokens=False)),
+        tokenizer.to_str(),
     )
 
 
@@ -139,21 +144,22 @@ def _load_vocabulary(url: str, expected_hash: str | None = None) -> dict[bytes, 
     raise LookupError(url)
 
 
-def _vocabularies(url: str) -> list[bytes]:
-    """Return candidates for the file at `url`: tiktoken's cache, then those inside semantic-text-splitter's library."""
+def _vocabularies(url: str) -> Iterator[bytes]:
+    """Yield candidates for the file at `url`: tiktoken's cache, then those inside semantic-text-splitter's library."""
     folders = [os.environ.get("TIKTOKEN_CACHE_DIR"), os.environ.get("DATA_GYM_CACHE_DIR")]
     folders.append(str(Path(tempfile.gettempdir()) / "data-gym-cache"))
-    cached = [Path(folder) / hashlib.sha1(url.encode()).hexdigest() for folder in folders if folder]
-    found = [path.read_bytes() for path in cached if path.is_file()]
-    return found or _embedded_vocabularies()
+    for folder in filter(None, folders):
+        with contextlib.suppress(OSError):  # not there, or another user's
+            yield (Path(folder) / hashlib.sha1(url.encode()).hexdigest()).read_bytes()
+    yield from _embedded_vocabularies()
 
 
-def _embedded_vocabularies() -> list[bytes]:
+def _embedded_vocabularies() -> Iterator[bytes]:
     import semantic_text_splitter
 
     folder = Path(semantic_text_splitter.__file__).parent
-    libraries = [*folder.glob("*.so"), *folder.glob("*.pyd"), *folder.glob("*.dylib")]
-    return [match.group() for path in libraries for match in _VOCABULARY.finditer(path.read_bytes())]
+    for path in [*folder.glob("*.so"), *folder.glob("*.pyd"), *folder.glob("*.dylib")]:
+        yield from (match.group() for match in _VOCABULARY.finditer(path.read_bytes()))
 
 
 def _count_tiktoken(encoding: "tiktoken.Encoding", text: str) -> int:

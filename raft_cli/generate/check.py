@@ -22,12 +22,17 @@ from raft_cli.language import CJK, content_words, detect_language, fold, is_cjk,
 _NOT_ALONE = re.compile(
     r"\b(?:according to|based on|in|from|by|does|do|of) (?:the|this|these|that) "
     r"(?:given |provided |above |following )?"
-    r"(?:passages?|text|documents?|sections?|excerpts?|context|articles?|paragraphs?)\b"
+    r"(?:passages?|text(?! (?:field|box|file|area|editor))|documents?|sections?|excerpts?|context(?! of)|articles?|"
+    r"paragraphs?)\b"
     r"|\b(?:the|this) (?:passage|excerpt|given text|provided text|text above|document above)\b"
     r"|\b(?:mentioned|described|listed|shown|stated) (?:above|below)\b"
     r"|\b(?:above|following) (?:table|list|figure|passage)\b"
     r"|\b(?:table|list|figure) (?:above|below)\b"
-    r"|上述|本文|本节|本段|该段|这段|文中|上文|下文|上表|下表|前文|如上所|以上(?:内容|表)|原文|材料中|(?:根据|依据)(?:材料|文档|文章|段落|文本)",
+    # Chinese words run together: 文本文件 (a text file), 上下文 (context) and 报文中 (in a datagram) refer to nothing.
+    r"|(?<![文脚样版副基成日课剧])本(?:文|节(?![点能约])|段(?![时路线]))|[该这]段(?![时路线])|上述|如上所|以上(?:内容|文字|文本|表格)"
+    r"|(?<![报密明英中日论原正条译祭作])文中|上文(?![件档本字化])|(?<!上)下文(?![件档本字化])|前文(?![件档本字化])|原文(?![件档])"
+    r"|(?<![以线网马])[上下]表(?![面单达示现层])|(?<![^，,、的在从该些述])材料中"
+    r"|(?:根据|依据)(?:材料|文档|文章|段落|文本)(?![类格大长编内])",
     re.IGNORECASE,
 )
 _MARK_END = re.compile(r"[?？][\"'”’」』）)]*$")
@@ -79,6 +84,10 @@ FAULTS = {
         "其中有一个问题提到了材料本身，不能独立成立。",
     ),
     "repeated-question": ("One of them repeats another.", "其中有一个问题与别的重复。"),
+    "holds-marks": (
+        "One of them contains a mark such as <DOCUMENT> or <ANSWER>: that is reserved; describe it in words.",
+        "其中有一个问题含有 <DOCUMENT>、<ANSWER>: 之类的保留标记，请改用文字描述。",
+    ),
     "long-question": ("One of them is too long.", "其中有一个问题太长。"),
 }
 
@@ -102,6 +111,8 @@ def find_question_fault(text: str, *, language: str, others: Sequence[str]) -> s
         return "long-question"
     if _NOT_ALONE.search(text):
         return "not-self-contained"
+    if escape(text) != text:
+        return "holds-marks"
     if not _matches_language(text, language):
         return "wrong-language"
     repeated = any(alike(text, other) >= SAME and same_figures(text, other) for other in others)
@@ -147,10 +158,10 @@ def check_answer(
         return "long-answer"
     located = []
     for quote in parsed.quotes:
-        found = next(filter(None, (locate_quote(quote, chunk) for chunk in chunks)), None)
-        if found is None:
+        found = [place for chunk in chunks if (place := locate_quote(quote, chunk))]
+        if not found:
             return "quote-not-found"
-        located.append(found)
+        located.append(next((place for place in found if place.exact), found[0]))
     quotes = tuple(item.quote for item in located)
     if {quote.chunk_id for quote in quotes} != {chunk.id for chunk in chunks}:
         return "one-sided"

@@ -1,5 +1,6 @@
 """Find questions that say the same across the corpus, and those too alike to stand on two sides of a split. Pure."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -7,9 +8,9 @@ from raft_cli.corpus.search import LexicalIndex
 from raft_cli.data import Question
 from raft_cli.generate.check import CLOSE, SAME, same_figures, tokenise
 
-_EXHAUSTIVE = 1_500  # questions up to which all pairs are compared
-_BLOCK = 500
-_NEIGHBOURS = 30  # beyond that, each is compared with those that search finds most like it
+_EXHAUSTIVE = 20_000  # questions up to which all pairs are compared
+_SHARED = 0.4
+_NEIGHBOURS = 50  # beyond that, each is compared with those that search finds most like it
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +30,14 @@ def find_alike(questions: Sequence[Question]) -> Likeness:
     """Compare questions in the order of their ids; of two that say the same, the later id is removed.
 
     Two questions say the same at a token-set ratio of 90 or more with equal numbers and negations; 80 makes them close.
-    Up to 1,500 questions all pairs are compared, beyond that each with the 30 that lexical search finds most like it.
+    Up to 20,000 questions all pairs are compared, beyond that each with the 50 that lexical search finds most like it.
     """
     ordered = sorted(questions, key=lambda question: question.id)
     texts = [question.text for question in ordered]
     pairs = _compare_all(texts) if len(texts) <= _EXHAUSTIVE else _compare_likely(texts)
     repeats: dict[str, str] = {}
     close: list[tuple[str, str]] = []
-    for earlier, later, likeness in sorted(pairs, key=lambda pair: (pair[1], pair[0])):
+    for earlier, later, likeness in sorted(set(pairs), key=lambda pair: (pair[1], pair[0])):
         one, other = ordered[earlier], ordered[later]
         if one.id in repeats or other.id in repeats:
             continue
@@ -48,33 +49,45 @@ def find_alike(questions: Sequence[Question]) -> Likeness:
 
 
 def _compare_all(texts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
-    """Yield (earlier, later, likeness) of every pair that is at least close."""
+    """Yield (earlier, later, likeness) of every pair that is at least close.
+
+    A pair whose common words make up less than two fifths of the shorter text cannot be close, short of words that are
+    all spelled a little differently; only the others are compared.
+    """
     import numpy as np
-    from rapidfuzz import fuzz, process
 
     words = [tokenise(text) for text in texts]
-    for start in range(0, len(words), _BLOCK):
-        rows = process.cdist(
-            words[start : start + _BLOCK], words[start:], scorer=fuzz.token_set_ratio, score_cutoff=CLOSE, workers=-1
-        )
-        for row, column in np.argwhere(rows >= CLOSE):
-            if row < column:
-                yield start + int(row), start + int(column), float(rows[row, column])
+    holders: dict[str, list[int]] = defaultdict(list)
+    for at, text in enumerate(words):
+        for word in set(text.split()):
+            holders[word].append(at)
+    postings = {word: np.array(found, dtype=np.int32) for word, found in holders.items()}
+    lengths = np.array([len(text) + 1 for text in words], dtype=np.float32)
+    for at, text in enumerate(words):
+        own = sorted(set(text.split()))
+        if not own:
+            continue
+        found = np.concatenate([postings[word] for word in own])
+        weights = np.repeat([len(word) + 1 for word in own], [len(postings[word]) for word in own])
+        shared = np.bincount(found, weights, minlength=len(words))[at + 1 :]
+        near = np.flatnonzero(shared >= _SHARED * np.minimum(lengths[at + 1 :], lengths[at])) + at + 1
+        yield from _measure(words, at, [int(other) for other in near])
+
+
+def _measure(words: Sequence[str], at: int, others: Sequence[int]) -> Iterator[tuple[int, int, float]]:
+    from rapidfuzz import fuzz, process
+
+    found = process.extract_iter(
+        words[at], {other: words[other] for other in others}, scorer=fuzz.token_set_ratio, score_cutoff=CLOSE
+    )
+    for _, likeness, other in found:
+        yield min(at, other), max(at, other), likeness
 
 
 def _compare_likely(texts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
     """Yield the same for each text and those that search finds most like it."""
-    from rapidfuzz import fuzz
-
     words = [tokenise(text) for text in texts]
     index = LexicalIndex(texts)
-    seen: set[tuple[int, int]] = set()
     for at, text in enumerate(texts):
-        for other in index.search(text, _NEIGHBOURS):
-            pair = (min(at, other), max(at, other))
-            if at == other or pair in seen:
-                continue
-            likeness = fuzz.token_set_ratio(words[pair[0]], words[pair[1]], score_cutoff=CLOSE)
-            if likeness >= CLOSE:
-                seen.add(pair)
-                yield *pair, likeness
+        others = [other for other in index.search(text, _NEIGHBOURS) if other != at]
+        yield from _measure(words, at, others)

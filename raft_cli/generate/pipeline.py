@@ -151,10 +151,11 @@ def _teach(run: Run, tasks: list[Task], journal: Journal, progress: Progress) ->
 
 def _describe_state(harvest: Harvest, usage: Usage, pace: Pace, tasks: int) -> str:
     cost = f" ${usage.cost:.2f}" if usage.cost else ""
+    limit = "" if pace.gauge.limited_by == "concurrency" else f", slowed by {pace.gauge.limited_by}"
     tokens = (usage.prompt_tokens + usage.completion_tokens) / 1e3
     return (
-        f"chunks {harvest.tasks_done}/{tasks}, {len(harvest.answers)} accepted, {len(harvest.rejects)} rejected, "
-        f"{tokens:.0f}k tokens{cost}, {pace.in_flight} in flight, limit: {pace.gauge.limited_by}"
+        f"{harvest.tasks_done}/{tasks} tasks, {len(harvest.answers)} kept, {len(harvest.rejects)} rejected, "
+        f"{tokens:.0f}k tokens{cost}, {pace.in_flight} in flight{limit}"
     )
 
 

@@ -4,6 +4,7 @@ A task depends on nothing but the texts of its own document, so that another doc
 """
 
 import csv
+import io
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 import orjson
 
 from raft_cli.corpus.search import LexicalIndex
+from raft_cli.cot import escape
 from raft_cli.data import Chunk, Question, Reject, make_id
 from raft_cli.errors import CorpusError
 from raft_cli.language import content_words, fold
@@ -106,7 +108,7 @@ def read_own_questions(path: str) -> list[tuple[str, str, str]]:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise CorpusError(f"--questions-file {path}: {error}") from error
-    rows = _read_jsonl(path, text) if file.suffix in (".jsonl", ".ndjson") else list(csv.DictReader(text.splitlines()))
+    rows = _read_jsonl(path, text) if file.suffix in (".jsonl", ".ndjson") else _read_csv(path, text)
     found = []
     for number, row in enumerate(rows, 1):
         question = str(row.get("question") or "").strip()
@@ -116,6 +118,13 @@ def read_own_questions(path: str) -> list[tuple[str, str, str]]:
     if not found:
         raise CorpusError(f"--questions-file {path}: no questions in it")
     return found
+
+
+def _read_csv(path: str, text: str) -> list[dict[str, str]]:
+    try:
+        return list(csv.DictReader(io.StringIO(text, newline="")))  # lines may end inside a quoted field
+    except csv.Error as error:
+        raise CorpusError(f"--questions-file {path}: {error}") from error
 
 
 def _read_jsonl(path: str, text: str) -> list[dict[str, object]]:
@@ -141,10 +150,11 @@ def plan_own_questions(
     tasks: dict[str, Task] = {}
     rejects = []
     for text, answer, source in rows:
-        ranked = [chunks[at] for at in index.search(f"{text} {answer}", 50)]
-        ranked = [
-            chunk for chunk in ranked if not source or chunk.source.split("#")[0] == source or chunk.source == source
-        ]
+        if escape(text) != text:
+            rejects.append(Reject("ask", "holds-marks", "contains a reserved mark", source=source, question=text))
+            continue
+        ranked = [chunks[at] for at in index.search(f"{text} {answer}", len(chunks) if source else 50)]
+        ranked = [chunk for chunk in ranked if not source or source in (chunk.source, chunk.source.split("#")[0])]
         holding = [chunk for chunk in ranked if answer and fold(answer) in fold(chunk.text)]
         best = next(iter(holding or ranked), None)
         if best is None:

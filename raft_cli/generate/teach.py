@@ -86,7 +86,7 @@ async def _teach(
         with _signals(pace, work, say):
             harvest = await work
     except asyncio.CancelledError:
-        raise pace.stopped_by or Interrupted("stopped at once; every reply that had arrived is kept") from None
+        raise pace.stopped_by or Interrupted("at once; every reply that had arrived is kept") from None
     finally:
         for model in models:
             if isinstance(model, Endpoint):
@@ -120,8 +120,8 @@ def _signals(pace: Pace, work: "asyncio.Future[Harvest]", say: Callable[[str], N
         if isinstance(pace.stopped_by, Interrupted):
             work.cancel()
             return
-        pace.halt(Interrupted("stopped; every reply is kept"))
-        pace.stopped_by = Interrupted("stopped; every reply is kept")
+        pace.halt(Interrupted("by Ctrl-C; every reply is kept"))
+        pace.stopped_by = Interrupted("by Ctrl-C; every reply is kept")
         say(f"finishing {pace.in_flight} requests in flight; Ctrl-C again to stop at once")
 
     numbers = (signal.SIGINT, signal.SIGTERM)
