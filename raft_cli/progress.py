@@ -1,4 +1,4 @@
-"""Progress bars on stderr, silent when that is no terminal."""
+"""Progress bars on stderr, silent when that is no terminal; and a clock for the stages of a run."""
 
 import sys
 import time
@@ -48,3 +48,17 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+class Clock:
+    """Measures the stages of a run, one after the other, in seconds."""
+
+    def __init__(self) -> None:
+        self.stages: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def mark(self, stage: str) -> None:
+        """Name what happened since the last mark."""
+        now = time.monotonic()
+        self.stages[stage] = self.stages.get(stage, 0.0) + now - self._last
+        self._last = now

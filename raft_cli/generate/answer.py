@@ -7,15 +7,9 @@ import orjson
 from raft_cli.cot import render_answer, strip_thinking
 from raft_cli.data import Answer, Chat, Chunk, Message, Question, Reject, Reply, Sampling
 from raft_cli.generate.check import check_answer, describe_fault
+from raft_cli.generate.retry import HOPELESS, build_retry, name_finish
 from raft_cli.prompts import Prompts, name_language, render_documents, render_title
 
-_BY_FINISH = {
-    "length": "truncated",
-    "content_filter": "content-filter",
-    "context_length": "context-length",
-    "bad_request": "bad-request",
-}
-_HOPELESS = ("context_length", "bad_request")
 _JUDGE_TOKENS = 300
 
 
@@ -51,8 +45,9 @@ async def answer_question(
     sampling = replace(sampling, priority=1, attempt=2 * round)
     reply = await chat.complete(messages, sampling)
     result, replayed = await _examine(reply, question, chunks, judge, prompts)
-    if isinstance(result, str) and reply.finish not in _HOPELESS:
-        again, sampling = _retry(messages, sampling, reply, result, prompts)
+    if isinstance(result, str) and reply.finish not in HOPELESS:
+        fault = result
+        again, sampling = build_retry(messages, sampling, reply, lambda: _complain(fault, prompts))
         replayed = replayed and reply.replayed
         reply = await chat.complete(again, sampling)
         result, fresh = await _examine(reply, question, chunks, judge, prompts)
@@ -80,17 +75,8 @@ def _open(question: Question, chunks: tuple[Chunk, ...], prompts: Prompts) -> tu
     return prompts.fill("answer", **values)
 
 
-def _retry(
-    messages: tuple[Message, ...], sampling: Sampling, reply: Reply, fault: str, prompts: Prompts
-) -> tuple[tuple[Message, ...], Sampling]:
-    """Return the second request: more room for a cut reply, the same again without one, else the fault named."""
-    sampling = replace(sampling, attempt=sampling.attempt + 1)
-    if reply.finish == "length":
-        return messages, replace(sampling, max_tokens=2 * (sampling.max_tokens or 2048))
-    if reply.finish != "stop" or not reply.text.strip():
-        return messages, sampling
-    said = Message("assistant", strip_thinking(reply.text))
-    return (*messages, said, *prompts.fill("answer_again", fault=describe_fault(fault, prompts.language))), sampling
+def _complain(fault: str, prompts: Prompts) -> tuple[Message, ...]:
+    return prompts.fill("answer_again", fault=describe_fault(fault, prompts.language))
 
 
 async def _examine(
@@ -98,7 +84,7 @@ async def _examine(
 ) -> tuple[Answer | str, bool]:
     """Return the answer or the fault, and whether everything needed came from the journal."""
     if reply.finish != "stop":
-        return _BY_FINISH.get(reply.finish, reply.finish), reply.replayed
+        return name_finish(reply.finish), reply.replayed
     result = check_answer(
         strip_thinking(reply.text),
         question=question,

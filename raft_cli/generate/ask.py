@@ -10,12 +10,12 @@ import orjson
 from raft_cli.cot import strip_thinking
 from raft_cli.data import Chat, Chunk, Message, Question, Reject, Reply, Sampling, make_id
 from raft_cli.generate.check import describe_fault, find_question_fault
+from raft_cli.generate.retry import HOPELESS, build_retry, name_finish
 from raft_cli.prompts import Prompts, name_language, render_documents, render_title
 
 _ITEM = re.compile(r'"question"\s*:\s*"((?:[^"\\]|\\.)*)"(?:\s*,\s*"kind"\s*:\s*"([^"]*)")?')
 _LINE = re.compile(r"^\s*(?:[-*•]|Q?\d+[.:)、]|[(（]\d+[)）])\s*(.+)$")
 _LABEL = re.compile(r"^\s*(?:Q(?:uestion)?\s*\d*\s*[:：.]|问题\s*\d*\s*[:：])\s*", re.IGNORECASE)
-_HOPELESS = ("context_length", "bad_request")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +80,11 @@ async def _ask_twice(
     reply = await chat.complete(messages, sampling)
     replayed = reply.replayed
     accepted, refused = _read_reply(reply, chunk, wanted, others)
-    if len(accepted) < wanted and reply.finish not in _HOPELESS:
-        again, sampling = _retry(messages, sampling, reply, wanted - len(accepted), refused, prompts)
+    if len(accepted) < wanted and reply.finish not in HOPELESS:
+        missing = wanted - len(accepted)
+        again, sampling = build_retry(messages, sampling, reply, lambda: _complain(refused, missing, prompts))
         reply = await chat.complete(again, sampling)
-        more, refused = _read_reply(reply, chunk, wanted - len(accepted), [*others, *accepted])
+        more, refused = _read_reply(reply, chunk, missing, [*others, *accepted])
         accepted += more
     return accepted, refused, replayed and reply.replayed
 
@@ -99,24 +100,10 @@ def _open(chunks: tuple[Chunk, ...], kinds: Sequence[str], prompts: Prompts) -> 
     return prompts.fill(name, **values, **({"kinds": ", ".join(kinds)} if name == "ask" else {}))
 
 
-def _retry(
-    messages: tuple[Message, ...],
-    sampling: Sampling,
-    reply: Reply,
-    count: int,
-    refused: list[tuple[str, str]],
-    prompts: Prompts,
-) -> tuple[tuple[Message, ...], Sampling]:
-    """Return the second request: more room for a cut reply, the same again without one, else the faults named."""
-    sampling = replace(sampling, attempt=sampling.attempt + 1)
-    if reply.finish == "length":
-        return messages, replace(sampling, max_tokens=2 * (sampling.max_tokens or 2048))
-    if reply.finish != "stop" or not reply.text.strip():
-        return messages, sampling
+def _complain(refused: list[tuple[str, str]], count: int, prompts: Prompts) -> tuple[Message, ...]:
     names = dict.fromkeys(reason for reason, _ in refused) or {"too-few-questions": None}
     faults = " ".join(describe_fault(name, prompts.language) for name in names)
-    said = Message("assistant", strip_thinking(reply.text))
-    return (*messages, said, *prompts.fill("ask_again", count=count, faults=faults)), sampling
+    return prompts.fill("ask_again", count=count, faults=faults)
 
 
 def _read_reply(
@@ -124,8 +111,7 @@ def _read_reply(
 ) -> tuple[list[str], list[tuple[str, str]]]:
     """Return at most `count` usable questions, and (reason, text) of what was refused."""
     if reply.finish != "stop":
-        reason = {"length": "truncated", "content_filter": "content-filter", "context_length": "context-length",
-                  "bad_request": "bad-request"}.get(reply.finish, reply.finish)  # fmt: skip
+        reason = name_finish(reply.finish)
         salvaged = list(_find_questions(reply.text)) if reply.finish == "length" else []
         accepted, refused = _sift(salvaged, chunk, count, others)
         return accepted, [*refused, *[(reason, reply.text)] * (count - len(accepted))]

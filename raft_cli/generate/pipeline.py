@@ -1,7 +1,7 @@
 """`raft generate` from corpus to folder: the only place that knows the order of the stages."""
 
+import asyncio
 import dataclasses
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,24 +27,10 @@ from raft_cli.generate.plan import Task, choose_pilot, plan_own_questions, plan_
 from raft_cli.generate.report import render_report
 from raft_cli.generate.teach import Taught, teach
 from raft_cli.generate.write import finish_folder, write_data, write_rejects
-from raft_cli.progress import Progress
+from raft_cli.progress import Clock, Progress
 from raft_cli.prompts import Prompts, load_prompts
 
 _STAGED = ".documents.jsonl"
-
-
-class Clock:
-    """Measures the stages of a run, one after the other, in seconds."""
-
-    def __init__(self) -> None:
-        self.stages: dict[str, float] = {}
-        self._last = time.monotonic()
-
-    def mark(self, stage: str) -> None:
-        """Name what happened since the last mark."""
-        now = time.monotonic()
-        self.stages[stage] = self.stages.get(stage, 0.0) + now - self._last
-        self._last = now
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +42,7 @@ class Run:
     config: GenerateConfig
     prompts: dict[str, Prompts]
     counter: TokenCounter
-    clock: "Clock"
+    clock: Clock
 
 
 def generate_dataset(corpus: Sequence[str], out: Path, config: GenerateConfig, progress: Progress) -> Outcome:
@@ -136,7 +122,7 @@ def _teach(run: Run, tasks: list[Task], journal: Journal, progress: Progress) ->
         progress.show(settled, lambda: _describe_state(harvest, usage, pace, len(tasks)))
 
     try:
-        return teach(
+        asking = teach(
             tasks,
             planned=planned,
             config=run.config,
@@ -145,6 +131,7 @@ def _teach(run: Run, tasks: list[Task], journal: Journal, progress: Progress) ->
             watch=watch,
             say=progress.say,
         )
+        return asyncio.run(asking)
     finally:
         progress.close()
 

@@ -39,7 +39,7 @@ class Taught:
     identity: str
 
 
-def teach(
+async def teach(
     tasks: Sequence[Task],
     *,
     planned: int,
@@ -55,19 +55,6 @@ def teach(
         watch: Called after each settled question.
         say: Shows a line to the person at the terminal.
     """
-    with asyncio.Runner() as runner:
-        return runner.run(_teach(tasks, planned, config, prompts, journal, watch, say))
-
-
-async def _teach(
-    tasks: Sequence[Task],
-    planned: int,
-    config: GenerateConfig,
-    prompts: dict[str, Prompts],
-    journal: Journal,
-    watch: Watch,
-    say: Callable[[str], None],
-) -> Taught:
     usage = Usage()
     pace = Pace(concurrency=config.concurrency, rpm=config.rpm, tpm=config.tpm, max_outage=config.max_outage)
     models = [_connect(name, flag, config, journal) for name, flag in _name_models(config)]
