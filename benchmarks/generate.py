@@ -60,7 +60,7 @@ def write_documents(count: int = DOCUMENTS) -> Iterator[str]:
     for number in range(count):
         draw = random.Random(f"document {number}")
         lines = []
-        for _ in range(22):
+        for _ in range(14):
             one, other, third = draw.sample(_THINGS, 3)
             lines.append(
                 f"The {draw.choice(_TRAITS)} {one} {draw.choice(_DEEDS)} the {other} for {draw.randint(2, 999)} hours "

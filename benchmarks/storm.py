@@ -40,14 +40,8 @@ def run(chunks: int, concurrency: int = 64, **settings: Any) -> dict[str, Any]:
         stats = teacher.stats()
         counts = json.loads((out / "manifest.json").read_text())["counts"]
         faults = check(out)
-    rejected = counts["planned"] - counts["questions"] - counts["pending"]
-    return {
-        "window": stats.window,
-        "requests": stats.requests,
-        **counts,
-        "rejected_questions": rejected,
-        "bad": len(faults),
-    }
+    lost = counts["planned"] - counts["questions"] - counts["pending"]
+    return {"window": stats.window, "requests": stats.requests, **counts, "lost": lost, "bad": len(faults)}
 
 
 def show(name: str, found: dict[str, Any], ideal: float) -> None:

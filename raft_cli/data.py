@@ -143,7 +143,7 @@ class Reject:
     """Something set aside, and why.
 
     Attributes:
-        stage: `read`, `chunk`, `ask`, `answer`, `deduplicate` or `mix`.
+        stage: `read`, `chunk`, `ask`, `answer`, `deduplicate`, `split` or `mix`.
         reason: A short fixed name that is counted.
         detail: What a person needs to understand this one case.
     """

@@ -104,12 +104,12 @@ def _phrase(sentence: str, fact: str, title: str) -> str:
     if is_cjk(sentence):
         topic = title.split(" > ")[-1] if title else ""
         about = f"关于“{topic}”，" if topic else ""
-        return f"{about}下面空缺处应填什么：{_blank(sentence, fact)}？"
+        return f"{about}{_blank(sentence, fact)}，空缺处应填什么？"
     blank = _blank(sentence, fact)
     verb = _COPULA.search(blank)
     if verb and blank.index("____") > verb.end() and blank[0].isupper():
-        return f"Which value completes this statement: {blank}?"
-    return f"What is missing in this statement: {blank}?"
+        return f"{blank}: which value?"
+    return f"{blank}: what is missing?"
 
 
 def _blank(sentence: str, fact: str) -> str:
@@ -119,8 +119,8 @@ def _blank(sentence: str, fact: str) -> str:
 def _join(first: str, second: str) -> str:
     one, other = (_blank(sentence, _pick_fact(sentence)) for sentence in (first, second))
     if is_cjk(first):
-        return f"下面两处空缺应分别填什么：{one}；{other}？"
-    return f"Which two values complete these statements: {one}; {other}?"
+        return f"{one}；{other}，两处空缺应分别填什么？"
+    return f"{one}; {other}: which two values?"
 
 
 def _answer(question: str, documents: list[str]) -> str:

@@ -1,7 +1,8 @@
 """Lexical search over texts: BM25 with words, and characters and bigrams for CJK. Knows no dataset.
 
-Our own forty lines of numpy, because the index must stay small beside a corpus in memory: measured on 20,000 chunks of
-512 tokens, bm25s 0.3.16 needed four times the memory and ten times the time to build (benchmarks/RESULTS.md).
+Our own lines of numpy, because the index must stay small beside a corpus in memory: on 20,000 chunks of 500 tokens
+bm25s 0.3.16 took twelve times the memory, twice the time to build and seven times the time a query
+(benchmarks/search.py).
 """
 
 from collections.abc import Sequence

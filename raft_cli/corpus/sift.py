@@ -26,7 +26,7 @@ _SIMILAR = 95.0
 
 
 def find_fault(chunk: Chunk) -> str:
-    """Return why to set a chunk aside (too-short, table-of-contents, navigation, licence), or an empty string."""
+    """Return why to set a chunk aside (too-short, table-of-contents, navigation, no-prose, licence), or nothing."""
     text = chunk.text
     letters = len(_LETTER.findall(text)) + 2 * len(_CJK_LETTER.findall(text))
     if letters < 40:
@@ -36,6 +36,8 @@ def find_fault(chunk: Chunk) -> str:
         return "table-of-contents"
     if len(_LETTER.findall(_LINK.sub("", text))) < 0.35 * len(_LETTER.findall(text)):
         return "navigation"
+    if len(text) > 500 and not _CJK_LETTER.search(text) and len(text.split()) < 0.04 * len(text):
+        return "no-prose"
     return "licence" if _LICENCE.search(text) else ""
 
 
@@ -83,9 +85,9 @@ def find_duplicates(chunks: Sequence[Chunk], sketches: "Iterable[npt.NDArray[np.
 def _repeats(one: str, other: str) -> bool:
     from rapidfuzz import fuzz
 
-    if min(len(one), len(other)) < 0.9 * max(len(one), len(other)):
-        return False
     first, second = fold(one), fold(other)
+    if min(len(first), len(second)) < 0.9 * max(len(first), len(second)):
+        return False
     if first == second:
         return True
     if fuzz.ratio(first, second, score_cutoff=_SIMILAR) < _SIMILAR:

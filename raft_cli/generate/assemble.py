@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from raft_cli.config import GenerateConfig
 from raft_cli.data import Answer, Chunk, Example, Question, Reject
+from raft_cli.generate.carve import carve_splits
 from raft_cli.generate.deduplicate import find_alike
 from raft_cli.generate.distract import Distractors, Guarded
 from raft_cli.generate.formats import Row, build_row, check_row
@@ -43,8 +44,9 @@ def assemble(
     """Make the rows of every split from the questions that were answered; `mark` is told when a step is done."""
     likeness = find_alike(questions)
     kept = [question for question in questions if question.id not in likeness.repeats]
+    repeated = [question for question in questions if question.id in likeness.repeats]
     rejects = [
-        _reject_repeat(question, likeness.repeats, chunks) for question in questions if question not in set(kept)
+        _reject(question, "deduplicate", "near-duplicate-question", likeness.repeats, chunks) for question in repeated
     ]
     mark("comparing questions")
     sides = split_questions(
@@ -56,6 +58,11 @@ def assemble(
         validation_share=config.validation_share,
         seed=config.seed,
     )
+    if config.split_by == "question":
+        shares = {"test": config.test_share, "validation": config.validation_share}
+        sides, dropped = carve_splits(sides, likeness.close, shares=shares, seed=config.seed)
+        between = [question for question in kept if question.id in dropped]
+        rejects += [_reject(question, "split", "close-to-held-out", dropped, chunks) for question in between]
     distractors = Distractors(list(chunks.values()), source=config.distractor_source, seed=config.seed)
     low, high = config.distractor_range
     mixture = Mixture(low, high, config.oracle_share, config.absent_target, config.both_contexts, config.seed, prompts)
@@ -95,12 +102,14 @@ def count_reasons(rejects: Sequence[Reject]) -> dict[str, int]:
     return dict(sorted(counted.items(), key=lambda item: (-item[1], item[0])))
 
 
-def _reject_repeat(question: Question, repeats: Mapping[str, str], chunks: Mapping[str, Chunk]) -> Reject:
+def _reject(
+    question: Question, stage: str, reason: str, others: Mapping[str, str], chunks: Mapping[str, Chunk]
+) -> Reject:
     chunk = chunks[question.chunk_ids[0]]
     return Reject(
-        "deduplicate",
-        "near-duplicate-question",
-        f"says the same as question {repeats[question.id]}",
+        stage,
+        reason,
+        f"resembles question {others[question.id]}",
         source=chunk.source,
         chunk_id=chunk.id,
         question_id=question.id,

@@ -56,15 +56,15 @@ def _compare_all(texts: Sequence[str]) -> Iterator[tuple[int, int, float]]:
     """
     import numpy as np
 
-    words = [tokenise(text) for text in texts]
+    words = [" ".join(sorted(set(tokenise(text).split()))) for text in texts]
     holders: dict[str, list[int]] = defaultdict(list)
     for at, text in enumerate(words):
-        for word in set(text.split()):
+        for word in text.split():
             holders[word].append(at)
     postings = {word: np.array(found, dtype=np.int32) for word, found in holders.items()}
     lengths = np.array([len(text) + 1 for text in words], dtype=np.float32)
     for at, text in enumerate(words):
-        own = sorted(set(text.split()))
+        own = text.split()
         if not own:
             continue
         found = np.concatenate([postings[word] for word in own])
