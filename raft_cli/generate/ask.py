@@ -14,6 +14,7 @@ from raft_cli.generate.retry import HOPELESS, build_retry, name_finish
 from raft_cli.prompts import Prompts, name_language, render_documents, render_title
 
 _ITEM = re.compile(r'"question"\s*:\s*"((?:[^"\\]|\\.)*)"(?:\s*,\s*"kind"\s*:\s*"([^"]*)")?')
+_LISTED = re.compile(r'"questions"\s*:\s*\[')
 _LINE = re.compile(r"^\s*(?:[-*•]|Q?\d+[.:)、]|[(（]\d+[)）])\s*(.+)$")
 _LABEL = re.compile(r"^\s*(?:Q(?:uestion)?\s*\d*\s*[:：.]|问题\s*\d*\s*[:：])\s*", re.IGNORECASE)
 
@@ -116,7 +117,7 @@ def _read_reply(
         accepted, refused = _sift(salvaged, chunk, count, others)
         return accepted, [*refused, *[(reason, reply.text)] * (count - len(accepted))]
     found = list(_find_questions(strip_thinking(reply.text)))
-    if not found and '"questions"' not in reply.text:
+    if not found and not _LISTED.search(reply.text):
         return [], [("malformed-questions", reply.text)] * count
     return _sift(found, chunk, count, others)
 

@@ -12,7 +12,7 @@ from raft_cli.data import Question, make_id
 from raft_cli.generate.split import round_half_up
 
 _SHORT = 0.8  # a split below this share of its due size is filled
-_MOST_DROPPED = 0.1  # of all questions
+_MOST_DROPPED = 0.05  # of all questions, for each split
 
 
 def carve_splits(
@@ -24,7 +24,7 @@ def carve_splits(
 ) -> tuple[dict[str, list[Question]], dict[str, str]]:
     """Return the splits, filled from `train` where they were short, and the dropped questions with what they are near.
 
-    Questions with few neighbours are taken first, so that little is dropped: at most a tenth of all questions.
+    Questions with few neighbours are taken first, so that little is dropped: at most a twentieth of all for each split.
     """
     neighbours: dict[str, set[str]] = defaultdict(set)
     for one, other in close:
@@ -38,9 +38,11 @@ def carve_splits(
         due = round_half_up(share * total)
         if len(splits[name]) >= _SHORT * due:
             continue
+        most = len(dropped) + _MOST_DROPPED * total
         for item in sorted(train, key=lambda item: (len(neighbours[item]), make_id(seed, name, item))):
             near = sorted(neighbours[item] & train.keys())
-            if len(splits[name]) >= due or item not in train or len(dropped) + len(near) > _MOST_DROPPED * total:
+            too_many = len(near) >= due - len(splits[name]) or len(dropped) + len(near) > most
+            if too_many or item not in train:
                 continue
             splits[name].append(train.pop(item))
             for other in near:

@@ -131,7 +131,7 @@ def same_figures(one: str, other: str) -> bool:
 
 def tokenise(text: str) -> str:
     """Return the folded words of a text, blank-separated, with each CJK character a word."""
-    return " ".join(re.sub(f"([{CJK}])", r" \1 ", re.sub(r"[^\w\s]", " ", fold(text))).split())
+    return " ".join(re.sub(f"([{CJK}])", r" \1 ", re.sub(r"[^\w\s]|_", " ", fold(text))).split())
 
 
 def is_specific(final: str) -> bool:

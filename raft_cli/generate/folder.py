@@ -1,5 +1,6 @@
 """The output folder of a run: whose it is, with which settings, and its journal. Knows nothing of rows."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -34,11 +35,25 @@ def open_folder(out: Path, settings: dict[str, object], *, update: bool) -> Jour
                 f"{out} was made with other settings: {'; '.join(changes)}. Choose another -o, or give --update to go "
                 "on here (replies that still fit are reused, the others are asked anew)"
             )
-        journal.note(_NOTE, json.dumps(settings, ensure_ascii=False))
     except BaseException:
         journal.close()
         raise
     return journal
+
+
+def claim_folder(journal: Journal, settings: dict[str, object]) -> None:
+    """Write down the settings of the requests that follow, so that another run cannot mix in others."""
+    journal.note(_NOTE, json.dumps(settings, ensure_ascii=False))
+
+
+def leave_folder(out: Path, journal: Journal) -> None:
+    """Close the journal; take it away, and the folder if it is empty then, when nothing was ever asked here."""
+    unused = not journal.note(_NOTE)
+    journal.close()
+    if unused:
+        (out / JOURNAL).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            out.rmdir()
 
 
 def _compare(before: dict[str, object], now: dict[str, object]) -> list[str]:

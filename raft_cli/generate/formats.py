@@ -125,8 +125,3 @@ CONVERTERS: dict[str, Callable[[Row, str], Row]] = {
     "alpaca": _to_alpaca,
     "eval": _to_eval,
 }
-
-
-def join_oracles(texts: list[str]) -> str:
-    """Return the raw texts of several oracle chunks as one."""
-    return "\n\n".join(texts)

@@ -19,7 +19,7 @@ from raft_cli.generate.assemble import assemble, count_reasons
 from raft_cli.generate.card import render_card
 from raft_cli.generate.estimate import Estimate, estimate_run
 from raft_cli.generate.figures import build_figures, flatten
-from raft_cli.generate.folder import JOURNAL, open_folder
+from raft_cli.generate.folder import JOURNAL, claim_folder, leave_folder, open_folder
 from raft_cli.generate.intake import Intake, check_prices, check_size, take_in
 from raft_cli.generate.outcome import Outcome, build_manifest, sum_up
 from raft_cli.generate.paid import Harvest
@@ -53,11 +53,13 @@ def generate_dataset(corpus: Sequence[str], out: Path, config: GenerateConfig, p
         RaftError: As the stages say.
     """
     run = _prepare(corpus, out, config)
-    journal = open_folder(out, _paid_settings(run), update=config.update)
+    settings = _paid_settings(run)
+    journal = open_folder(out, settings, update=config.update)
     try:
         intake = take_in(corpus, config, documents_file=out / _STAGED, progress=progress)
         tasks, unplanned = _plan(intake, config)
         run.clock.mark("reading")
+        claim_folder(journal, settings)
         taught = _teach(run, tasks, journal, progress)
         run.clock.mark("asking")
         if isinstance(taught.stopped_by, ChatError | DatasetError | Interrupted):
@@ -70,7 +72,7 @@ def generate_dataset(corpus: Sequence[str], out: Path, config: GenerateConfig, p
     finally:
         progress.close()
         (out / _STAGED).unlink(missing_ok=True)
-        journal.close()
+        leave_folder(out, journal)
 
 
 def estimate_dataset(corpus: Sequence[str], out: Path, config: GenerateConfig, progress: Progress) -> Estimate:

@@ -120,9 +120,9 @@ def read_own_questions(path: str) -> list[tuple[str, str, str]]:
     return found
 
 
-def _read_csv(path: str, text: str) -> list[dict[str, str]]:
+def _read_csv(path: str, text: str) -> list[dict[str, object]]:
     try:
-        return list(csv.DictReader(io.StringIO(text, newline="")))  # lines may end inside a quoted field
+        return [dict(row) for row in csv.DictReader(io.StringIO(text, newline=""))]  # fields may hold line ends
     except csv.Error as error:
         raise CorpusError(f"--questions-file {path}: {error}") from error
 

@@ -33,8 +33,8 @@ def split_questions(
         sides[side].append(members)
         if side in wanted:
             wanted[side] -= len(members)
-    for name in wanted:  # groups too large to fit must not leave a split empty
-        if wanted[name] > 0 and not sides[name] and len(sides["train"]) > 1:
+    for name in wanted:  # a document too large to fit must not leave a split empty; questions are carved out later
+        if by != "question" and wanted[name] > 0 and not sides[name] and len(sides["train"]) > 1:
             sides[name].append(sides["train"].pop(sides["train"].index(min(sides["train"], key=len))))
     result = {name: [question for members in groups for question in members] for name, groups in sides.items()}
     return {name: sorted(members, key=lambda question: question.id) for name, members in result.items()}
