@@ -17,12 +17,14 @@ class Option:
     """What a flag needs to know of a setting.
 
     Attributes:
+        several: Whether it is a list of choices, separated by commas.
         paid: Whether a change of it makes other requests (a folder then needs `--update`).
     """
 
     help: str
     panel: str
     choices: tuple[str, ...] = ()
+    several: bool = False
     low: float | None = None
     high: float | None = None
     paid: bool = False
@@ -46,12 +48,12 @@ def _check_ranges(config: object) -> None:
         flag = "--" + name.replace("_", "-")
         if value is None or value == "":
             continue
-        for item in value.split(",") if known.choices else ():
-            if item not in known.choices:
+        for item in value.split(",") if known.several else [value]:
+            if known.choices and item not in known.choices:
                 raise ConfigError(f"{flag} {value}: unknown value {item!r}; choose from {', '.join(known.choices)}")
-        if known.low is not None and value < known.low:
+        if known.low is not None and not value >= known.low:
             raise ConfigError(f"{flag} {value}: must be at least {known.low:g}")
-        if known.high is not None and value > known.high:
+        if known.high is not None and not value <= known.high:
             raise ConfigError(f"{flag} {value}: must be at most {known.high:g}")
 
 
@@ -143,6 +145,7 @@ class GenerateConfig:
         "Kinds of questions, in turn; multi-hop (over two chunks of a document) costs one more request per chunk.",
         _ASK,
         choices=KINDS,
+        several=True,
         paid=True,
         metavar="KIND,…",
     )
@@ -189,6 +192,7 @@ class GenerateConfig:
         f"Formats to write besides the native rows: {', '.join(FORMATS)}.",
         _MIX,
         choices=FORMATS,
+        several=True,
         metavar="FORMAT,…",
     )
 
@@ -202,6 +206,8 @@ class GenerateConfig:
     def __post_init__(self) -> None:
         _check_ranges(self)
         self._check_extra_body()
+        if not self.kinds:
+            raise ConfigError(f"--kinds is empty; choose from {', '.join(KINDS)}")
         if self.overlap >= self.chunk_size // 2:
             raise ConfigError(f"--overlap {self.overlap}: must be less than half of --chunk-size {self.chunk_size}")
         if self.test_share + self.validation_share >= 1:
@@ -230,6 +236,6 @@ class GenerateConfig:
         if not self.vary_distractors:
             return self.distractors, self.distractors
         low, _, high = self.vary_distractors.partition(":")
-        if not (low.isdigit() and high.isdigit()):
+        if not (low.isdecimal() and high.isdecimal()):
             raise ConfigError(f"--vary-distractors {self.vary_distractors}: give two numbers, such as 2:6")
         return int(low), int(high)

@@ -19,7 +19,7 @@ JOINER = "\u200d"
 _MARKERS = re.compile(r"(<)(?=/?DOCUMENT>|ANSWER>:)|(##)(?=(?:begin|end)_quote##)")
 _ESCAPED = re.compile(rf"(?<=<){JOINER}(?=/?DOCUMENT>|ANSWER>:)|(?<=##){JOINER}(?=(?:begin|end)_quote##)")
 _QUOTE = re.compile(rf"{BEGIN}(.*?){END}", re.DOTALL)
-_ANY_TAG = re.compile(r"[*_`#\s]*<ANSWER>[*_`]*\s*[:：]?[*_`]*[ \t]*", re.IGNORECASE)
+_ANY_TAG = re.compile(r"<ANSWER>[*_`]*\s*[:：]?[*_`]*[ \t]*", re.IGNORECASE)
 _THINKING = re.compile(r"\A\s*(?:<think(?:ing)?>.*?</think(?:ing)?>|(?:(?!<think).)*?</think(?:ing)?>)\s*", re.DOTALL)
 
 _NEAR = 95.0
@@ -68,11 +68,17 @@ class Parsed:
 def parse_answer(text: str) -> Parsed:
     """Take a reply apart, tolerating decoration around the tag (`**<ANSWER>**:`, `</ANSWER>`, a full-width colon)."""
     tags = list(_ANY_TAG.finditer(text))
-    body = text[: tags[0].start()] if tags else text
+    body = _strip_decoration(text[: tags[0].start()]) if tags else text
     final = re.sub(r"</ANSWER>", "", text[tags[-1].end() :], flags=re.IGNORECASE) if tags else ""
     final = " ".join(final.split()).strip("*` ")
     quotes = tuple(quote.strip() for quote in _QUOTE.findall(body))
     return Parsed(body.strip(), quotes, final, _find_fault(text, body, len(tags), quotes, final))
+
+
+def _strip_decoration(body: str) -> str:
+    """Return what precedes the tag without the marks that make the tag bold or a heading."""
+    before, _, line = body.rpartition("\n")
+    return body.rstrip("* \t") if line.strip("#*_` \t") else before
 
 
 def _find_fault(text: str, body: str, tags: int, quotes: tuple[str, ...], final: str) -> str:
@@ -179,12 +185,12 @@ def _normalise(text: str) -> tuple[str, list[int]]:
                 piece = " "
             kept.append(piece)
             offsets.append(offset)
-    keep = [i for i in range(len(kept)) if not (kept[i] == " " and _between_cjk(kept, i))]
+    keep = [i for i in range(len(kept)) if not (kept[i] == " " and _is_beside_cjk(kept, i))]
     return "".join(kept[i] for i in keep).rstrip(), [offsets[i] for i in keep]
 
 
-def _between_cjk(kept: list[str], at: int) -> bool:
-    return 0 < at < len(kept) - 1 and is_cjk(kept[at - 1]) and is_cjk(kept[at + 1])
+def _is_beside_cjk(kept: list[str], at: int) -> bool:
+    return is_cjk("".join(kept[at - 1 : at + 2]))  # a first blank is never kept
 
 
 def replace_quotes(reasoning: str, replacements: list[str]) -> str:

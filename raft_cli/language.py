@@ -122,7 +122,7 @@ def split_sentences(text: str) -> list[Span]:
     start = 0
     for end_mark in _SENTENCE_END.finditer(text):
         stop = end_mark.end()
-        if end_mark.group()[0] == "." and _ABBREVIATION.search(text, start, end_mark.start()):
+        if end_mark.group()[0] == "." and _ABBREVIATION.search(text[start : end_mark.start()]):
             continue
         newline = end_mark.group()[0] == "\n"
         if end_mark.group() == "\n" and _wraps(text, end_mark.start()):

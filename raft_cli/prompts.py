@@ -66,7 +66,10 @@ def load_prompts(folder: str = "") -> dict[str, Prompts]:
     own = Path(folder) if folder else None
     if own and not own.is_dir():
         raise PromptError(f"--prompts {folder}: no such folder; `raft init DIR` writes one to edit")
-    for path in sorted(own.glob("*/*.txt")) if own else ():
+    found = sorted(own.glob("*/*.txt")) if own else []
+    if own and not found:
+        raise PromptError(f"--prompts {folder}: no {'|'.join(LANGUAGES)}/*.txt in it; `raft init DIR` writes them all")
+    for path in found:
         if path.stem not in _VARIABLES or path.parent.name not in LANGUAGES:
             raise PromptError(
                 f"{path}: not a prompt of ours; expected {'|'.join(LANGUAGES)}/{'|'.join(_VARIABLES)}.txt"

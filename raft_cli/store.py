@@ -1,5 +1,6 @@
 """JSONL files and folders on disk: written under a temporary name, synced, renamed. Knows no record's meaning."""
 
+import contextlib
 import dataclasses
 import errno
 import os
@@ -19,12 +20,12 @@ def to_json(record: object) -> dict[str, Any]:
     return dataclasses.asdict(record)  # type: ignore[call-overload, no-any-return]
 
 
-def dumps(value: object) -> bytes:
-    """Return `value` as one line of JSON in UTF-8; lone surrogates become U+FFFD."""
+def dumps(value: object, option: int | None = None) -> bytes:
+    """Return `value` as one line of JSON in UTF-8; lone surrogates become `?`."""
     try:
-        return orjson.dumps(value)
+        return orjson.dumps(value, option=option)
     except TypeError:
-        return orjson.dumps(_mend(value))
+        return orjson.dumps(_mend(value), option=option)
 
 
 def _mend(value: object) -> object:
@@ -56,8 +57,9 @@ def write_lines(path: Path, records: Iterable[object]) -> int:
             _sync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise explain_write_error(path, error) from error
+    finally:
+        _discard(partial)
     return count
 
 
@@ -75,13 +77,14 @@ def write_text(path: Path, text: str) -> None:
             _sync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise explain_write_error(path, error) from error
+    finally:
+        _discard(partial)
 
 
 def write_json(path: Path, value: object) -> None:
     """Write one indented JSON value, as `write_text`."""
-    write_text(path, orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n")
+    write_text(path, dumps(value, orjson.OPT_INDENT_2).decode() + "\n")
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - a JSON value
@@ -129,6 +132,11 @@ def explain_write_error(path: Path, error: OSError) -> DatasetError:
             "the same command again"
         )
     return DatasetError(f"cannot write {path}: {error.strerror or error}")
+
+
+def _discard(partial: Path) -> None:
+    with contextlib.suppress(OSError):
+        partial.unlink(missing_ok=True)
 
 
 def _sync(descriptor: int) -> None:

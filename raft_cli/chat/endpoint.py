@@ -15,12 +15,11 @@ import orjson
 
 from raft_cli.chat.fault import Fault, Kind, classify_status, find_unsupported, read_seconds
 from raft_cli.chat.keys import Access
+from raft_cli.chat.sign import sign_request
 from raft_cli.data import Message, Reply, Sampling
-from raft_cli.errors import ChatError
 
 if TYPE_CHECKING:
     import aiohttp
-    import httpx2
 
 _SCHEMAS: dict[str, dict[str, Any]] = {
     "questions": {
@@ -140,7 +139,7 @@ class Endpoint:
         async with self._opening:  # the first wave of requests shares one session
             if self._session is not None:
                 return self._session
-            url, self._headers = await _sign_request(self.model, self._access)
+            url, self._headers = await sign_request(self.model, self._access)
             self._url = URL(url, encoded=True)
             trust = httpx2.create_ssl_context() if url.startswith("https") else True
             self._session = aiohttp.ClientSession(
@@ -239,38 +238,3 @@ def _read_reply(body: dict[str, Any], choice: dict[str, Any], messages: tuple[Me
 def _find_proxy(scheme: str, host: str) -> str | None:
     """Return the proxy of the environment, looked up once: aiohttp's own look-up costs 0.3 ms a request."""
     return None if urllib.request.proxy_bypass(host) else urllib.request.getproxies().get(scheme)
-
-
-async def _sign_request(model: str, access: Access) -> tuple[str, dict[str, str]]:
-    """Let the SDK address and sign one request, and return its URL and headers."""
-    import httpx2
-    import openai
-
-    class Capture(httpx2.AsyncBaseTransport):
-        async def handle_async_request(self, request: "httpx2.Request") -> "httpx2.Response":
-            self.request = request
-            return httpx2.Response(200, json={}, request=request)
-
-    capture = Capture()
-    http_client = httpx2.AsyncClient(transport=capture)
-    client: openai.AsyncOpenAI
-    try:
-        if access.azure:
-            client = openai.AsyncAzureOpenAI(
-                azure_endpoint=access.base_url,
-                api_version=access.version,
-                api_key=access.key or None,
-                azure_ad_token=access.token or None,
-                http_client=http_client,
-            )
-        else:
-            client = openai.AsyncOpenAI(api_key=access.key or "none", base_url=access.base_url, http_client=http_client)
-        async with client:
-            await client.post("/chat/completions", body={"model": model}, cast_to=httpx2.Response)
-    except (openai.OpenAIError, httpx2.InvalidURL, UnicodeError) as error:
-        raise ChatError(f"cannot ask {access.address}: {access.redact(str(error))}") from error
-    kept = {"authorization", "api-key", "content-type", "accept", "user-agent"}
-    headers = {
-        name: value for name, value in capture.request.headers.items() if name in kept or name.startswith("openai-")
-    }
-    return str(capture.request.url), headers

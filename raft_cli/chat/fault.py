@@ -1,5 +1,6 @@
 """What can go wrong with one request, as values that pace and session decide upon. Pure."""
 
+import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -54,7 +55,7 @@ def classify_status(status: int, headers: Mapping[str, str], body: str) -> Fault
     Args:
         body: The error body as text; only its first 300 characters reach a message.
     """
-    detail = f"HTTP {status}: {' '.join(body.split())[:300]}"
+    detail = f"HTTP {status}: {' '.join(_read_message(body).split())[:300]}"
     wait = read_seconds(headers.get("retry-after-ms", ""), 0.001) or read_seconds(headers.get("retry-after", ""))
     if status in (402, 403, 429) and _QUOTA.search(body):
         return Fault(Kind.QUOTA, detail)
@@ -73,6 +74,17 @@ def classify_status(status: int, headers: Mapping[str, str], body: str) -> Fault
     if find_unsupported(body):
         return Fault(Kind.UNSUPPORTED, detail)
     return Fault(Kind.BAD_REQUEST, detail)
+
+
+def _read_message(body: str) -> str:
+    """Return what an error body says to people: its `error.message` or `message`, else all of it."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return body
+    inner = value.get("error", value) if isinstance(value, dict) else body
+    message = inner.get("message") if isinstance(inner, dict) else inner
+    return message if isinstance(message, str) and message else body
 
 
 def find_unsupported(body: str) -> str:

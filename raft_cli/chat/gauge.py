@@ -3,6 +3,7 @@
 Every method is given the time, so that tests need no clock.
 """
 
+from bisect import bisect_left
 from collections import deque
 
 _RECENT = 48  # outcomes looked at for refusals that come together
@@ -10,7 +11,8 @@ _TOGETHER, _SHARE = 3, 1 / 3  # so many within _SPAN seconds, and this share of 
 _SPAN = 2.0
 _WINDOW = 5.0  # seconds over which the accepted pace is measured
 _CAUTION = 0.9
-_GROWTH = 1.06  # per second
+_GROWTH, _PROBING = 1.06, 1.5  # per second; the second while next to nothing is known of the server
+_LATELY = 1.5  # seconds over which it is measured as well, since it may just have risen
 _SLOWEST = 0.05  # requests a second
 
 
@@ -29,12 +31,14 @@ class Gauge:
         self._next = 0.0  # no request before this, by the request limit
         self._pace: float | None = None  # requests a second that the server was seen to take
         self._pace_at = 0.0
+        self._growth = _GROWTH
         self._paced_next = 0.0
         self._closed_until = 0.0
         self._last_cut = float("-inf")
         self._outcomes: deque[bool] = deque(maxlen=_RECENT)
         self._refusals: deque[float] = deque(maxlen=_TOGETHER)
-        self._successes: deque[float] = deque(maxlen=4096)
+        self._sent: deque[float] = deque(maxlen=16384)
+        self._refused: deque[float] = deque(maxlen=16384)  # when they had been sent
         self._first = float("inf")
         self._closed: deque[tuple[float, float]] = deque(maxlen=16)
         self._hint_until = 0.0
@@ -58,6 +62,7 @@ class Gauge:
         """Record that a request goes now."""
         self.in_flight += 1
         self._first = min(self._first, now)
+        self._sent.append(now)
         if self._interval:
             self._next = max(self._next, now - self._interval) + self._interval
         if self._tokens_per_second:
@@ -74,10 +79,9 @@ class Gauge:
         """Record that a request came back."""
         self.in_flight -= 1
 
-    def note_success(self, now: float) -> None:
+    def note_success(self) -> None:
         """Record a reply."""
         self._outcomes.append(False)
-        self._successes.append(now)
         if self._slots < self._ceiling:
             self._slots = min(self._ceiling, self._slots + 1 / self._slots)
 
@@ -85,18 +89,25 @@ class Gauge:
         """Record a 429; together with others it lowers the pace, at most once a round trip."""
         self._outcomes.append(True)
         self._refusals.append(now)
+        self._refused.append(sent)
         share = sum(self._outcomes) / len(self._outcomes)
         together = len(self._refusals) == _TOGETHER and now - self._refusals[0] <= _SPAN
-        if not together or share < _SHARE or sent <= self._last_cut:
+        if not together or share < _SHARE:
+            return
+        pace = max(_SLOWEST, _CAUTION * self._accepted(now))
+        if sent <= self._last_cut:  # of the same wave: what of it was accepted is known better now
+            self._pace = min(pace, self._pace or pace)
             return
         self._last_cut = now
-        self._pace = max(_SLOWEST, _CAUTION * self._accepted(now))
+        self._pace = pace
         self._pace_at = now
+        self._growth = _PROBING if self._open_time(self._first, now) < _LATELY else _GROWTH
         self._paced_next = now
         if share >= 0.5:
             closed = now + (retry_after if retry_after is not None else 1.0)
             self._closed.append((max(now, self._closed_until), closed))
             self._closed_until = max(self._closed_until, closed)
+            self._pace_at = self._closed_until  # it grows by being tried out
 
     def note_timeout(self) -> None:
         """Record a request that was given up: a server that queues is asked fewer things at once."""
@@ -112,19 +123,30 @@ class Gauge:
         """Return the learned pace, grown since it was learned, in requests a second; None when there is none."""
         if self._pace is None:
             return None
-        pace: float = self._pace * _GROWTH ** (now - self._pace_at)
-        if pace > 4 * self._accepted(now) and now - self._pace_at > 2 * _WINDOW:
+        pace: float = self._pace * self._growth ** max(0.0, now - self._pace_at)
+        if now - self._pace_at > 2 * _WINDOW and pace > 4 * self._accepted(now):
             self._pace = None  # what the server takes is no longer what holds us back
             return None
         return pace
 
     def _accepted(self, now: float) -> float:
-        """Return replies a second over the last seconds in which asking was allowed."""
-        start = max(now - _WINDOW, min(self._first, now))
-        closed = sum(max(0.0, min(end, now) - max(begin, start)) for begin, end in self._closed)
-        while self._successes and self._successes[0] < now - _WINDOW:
-            self._successes.popleft()
-        return len(self._successes) / max(1.0, now - start - closed)
+        """Return requests sent and not refused, per second, over the last seconds in which asking was allowed.
+
+        Replies would say it too late: a refusal comes at once, a reply after seconds.
+        """
+        for times in (self._sent, self._refused):
+            while times and times[0] < now - _WINDOW:
+                times.popleft()
+        return max(self._measure(now - span, now) for span in (_WINDOW, _LATELY))
+
+    def _measure(self, start: float, now: float) -> float:
+        start = max(start, min(self._first, now))
+        sent, refused = (len(times) - bisect_left(times, start) for times in (self._sent, self._refused))
+        return max(0, sent - refused) / max(1.0, self._open_time(start, now))
+
+    def _open_time(self, start: float, now: float) -> float:
+        """Return the seconds from `start` in which the gate was not closed."""
+        return now - start - sum(max(0.0, min(end, now) - max(begin, start)) for begin, end in self._closed)
 
     def _wait_tokens(self, now: float, tokens: int) -> float:
         if not self._tokens_per_second:

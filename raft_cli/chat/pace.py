@@ -26,6 +26,7 @@ def _finish(pause: asyncio.Future[None]) -> None:
 _TRIES = 5
 _BACKOFF, _LONGEST_BACKOFF = 0.5, 60.0
 _OUTAGE_AFTER = 8  # faults in a row, with no success between, that make an outage
+_STRAGGLERS = 3.0  # seconds into an outage in which replies may still come
 _FIRST_CONTACT = 5.0  # seconds in which a server that never answered may come up
 _STOPPERS = {
     Kind.AUTH: "the server refuses the key",
@@ -57,6 +58,7 @@ class Pace:
     ) -> None:
         self.gauge = Gauge(concurrency, rpm=rpm, tpm=tpm)
         self.stopped_by: RaftError | None = None
+        self.on_halt: Callable[[RaftError], object] = lambda reason: None
         self.retries = 0
         self._max_outage = max_outage
         self._waiting: list[tuple[int, int, asyncio.Future[None], int]] = []
@@ -80,7 +82,9 @@ class Pace:
 
     def halt(self, reason: RaftError) -> None:
         """Send nothing more; requests in flight go on. The first reason given stands."""
-        self.stopped_by = self.stopped_by or reason
+        if self.stopped_by is None:
+            self.stopped_by = reason
+            self.on_halt(reason)
         for _, _, future, _ in self._waiting:
             if not future.done():
                 future.set_exception(Halted())
@@ -104,6 +108,7 @@ class Pace:
             Fault: The request itself cannot work, or failed too often.
         """
         tries = 0
+        failing_since = None
         while True:
             await self._acquire(priority, tokens)
             sent = self._now()
@@ -111,7 +116,9 @@ class Pace:
                 result = await send()
             except Fault as fault:
                 self._release()
-                tries += self._judge(fault, sent)
+                failing_since = failing_since or self._now()
+                counted = self._judge(fault, sent, failing_since)
+                tries += counted
                 if fault.kind in (Kind.BAD_REQUEST, Kind.CONTEXT, Kind.FILTER) or tries >= _TRIES:
                     raise
                 if self.stopped_by:
@@ -119,19 +126,23 @@ class Pace:
                 self.retries += 1
                 priority = 0  # what has waited once goes first
                 if fault.kind is not Kind.UNSUPPORTED:
-                    await self._pause(self._delay(fault, tries))
+                    outage = 0 if counted else self._faults_in_row - _OUTAGE_AFTER
+                    await self._pause(self._delay(fault, max(tries, outage)))
                 continue
             except BaseException:
                 self._release()
                 raise
             self._last_success = self._now()
             self._faults_in_row = 0
-            self.gauge.note_success(self._last_success)
+            self.gauge.note_success()
             self._release()
             return result
 
-    def _judge(self, fault: Fault, sent: float) -> int:
-        """Draw the consequences of a fault for the run; return how many tries it counts."""
+    def _judge(self, fault: Fault, sent: float, failing_since: float) -> int:
+        """Draw the consequences of a fault for the run; return how many tries it counts.
+
+        In an outage none: it is not the request's fault, unless others were answered while it kept failing.
+        """
         now = self._now()
         if fault.kind in _STOPPERS:
             self.halt(ChatError(f"{_STOPPERS[fault.kind]} ({fault.detail}); {_HINTS[fault.kind]}"))
@@ -146,7 +157,8 @@ class Pace:
             if fault.kind is Kind.TIMEOUT:
                 self.gauge.note_timeout()
             self._stop_if_silent(now, fault)
-            return 0 if self._faults_in_row > _OUTAGE_AFTER + self.gauge.in_flight else 1
+            alone = (self._last_success or 0.0) > failing_since + _STRAGGLERS
+            return 0 if self._faults_in_row > _OUTAGE_AFTER + self.gauge.in_flight and not alone else 1
         return 0
 
     def _stop_if_silent(self, now: float, fault: Fault) -> None:
@@ -164,11 +176,11 @@ class Pace:
                 )
             )
 
-    def _delay(self, fault: Fault, tries: int) -> float:
+    def _delay(self, fault: Fault, failures: int) -> float:
         if fault.retry_after is not None:
             return fault.retry_after * self._jitter.uniform(1.0, 1.2)
-        growth = max(tries, self._faults_in_row - _OUTAGE_AFTER, 1) - 1
-        longest: float = min(_LONGEST_BACKOFF, _BACKOFF * 2.0 ** min(growth, 10))
+        ceiling = _LONGEST_BACKOFF if self.ever_answered else _FIRST_CONTACT / 2
+        longest: float = min(ceiling, _BACKOFF * 2.0 ** min(max(failures, 1) - 1, 10))
         return self._jitter.uniform(0.5, 1.0) * longest
 
     async def _pause(self, seconds: float) -> None:

@@ -1,5 +1,6 @@
 """A model with journal, pace and spending cap: what the stages talk to. Knows no stage and no HTTP."""
 
+import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from raft_cli.errors import Incomplete, RaftError
 
 _FINAL = {Kind.FILTER: "content_filter", Kind.CONTEXT: "context_length", Kind.BAD_REQUEST: "bad_request"}
 _BAD_IN_ROW = 5
+_LOOK_AGAIN = 0.05  # seconds
 
 
 class Model(Protocol):
@@ -40,6 +42,7 @@ class Usage:
         requests: Requests sent, refused ones included.
         replayed: Replies that came from the journal.
         cost: Dollars, 0 without prices.
+        reserved: Dollars that requests in flight may still cost.
     """
 
     requests: int = 0
@@ -49,6 +52,7 @@ class Usage:
     completion_tokens: int = 0
     estimated: int = 0
     cost: float = 0.0
+    reserved: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,6 @@ class Session:
         self._model = model
         self._journal = journal
         self._caps = caps
-        self._reserved = 0.0
         self._bad_in_row = 0
 
     async def complete(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
@@ -135,18 +138,28 @@ class Session:
         self, messages: tuple[Message, ...], sampling: Sampling, reserve: float
     ) -> Callable[[], Awaitable[Received]]:
         async def send() -> Received:
+            while self._must_wait(reserve):
+                await asyncio.sleep(_LOOK_AGAIN)
             self._check_caps(reserve)
             self.usage.requests += 1
-            self._reserved += reserve
+            self.usage.reserved += reserve
             try:
                 received = await self._model.ask(messages, sampling)
             finally:
-                self._reserved -= reserve
+                self.usage.reserved -= reserve
             if received.remaining is not None and self.pace is not None:
                 self.pace.note_remaining(received.remaining, received.reset)
             return received
 
         return send
+
+    def _must_wait(self, reserve: float) -> bool:
+        """Tell whether there is money left for a request, but others in flight might still need it."""
+        cap, spent = self._caps.cost, self.usage.cost + reserve
+        return cap is not None and spent <= cap < spent + self.usage.reserved and not self._stopped()
+
+    def _stopped(self) -> bool:
+        return self.pace is not None and self.pace.stopped_by is not None
 
     def _check_caps(self, reserve: float) -> None:
         """Refuse to send what would pass a cap.
@@ -154,11 +167,12 @@ class Session:
         Raises:
             Halted: It would; the run is told to stop.
         """
+        if self._stopped():
+            raise Halted
         reason = ""
         if self._caps.requests is not None and self.usage.requests >= self._caps.requests:
             reason = f"--max-requests {self._caps.requests} reached"
-        spent = self.usage.cost + self._reserved + reserve
-        if self._caps.cost is not None and spent > self._caps.cost:
+        if self._caps.cost is not None and self.usage.cost + self.usage.reserved + reserve > self._caps.cost:
             reason = f"--max-cost {self._caps.cost:g} reached: {self.usage.cost:.4f} dollars spent"
         if reason and self.pace is not None:
             self.pace.halt(Incomplete(f"{reason}; every reply is kept"))

@@ -36,7 +36,7 @@ def generate(corpus: list[str], out: Path, *, config: str | None, as_json: bool,
 
 def register(app: typer.Typer, context: Mapping[str, Any]) -> None:
     """Add the command to the application."""
-    corpus = typer.Argument(help="Folders, files or globs.", metavar="CORPUS...")
+    corpus = typer.Argument(help="Folders, files or globs.", metavar="CORPUS")
     out = typer.Option("--out", "-o", help="Folder of the dataset; the same folder again goes on.", metavar="DIR")
     as_json = typer.Option("--json", help="Print the summary as JSON.", rich_help_panel="Run")
     named = inspect.Parameter.POSITIONAL_OR_KEYWORD

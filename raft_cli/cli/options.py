@@ -13,6 +13,7 @@ from raft_cli.config import Option, options_of
 from raft_cli.errors import ConfigError
 
 CONFIG_FILE = "raft.toml"
+COMMANDS = ("generate", "train", "eval")  # tables that a settings file may hold
 
 
 def add_options(
@@ -84,7 +85,13 @@ def read_table(path: Path, command: str, config: type) -> dict[str, object]:
         raise ConfigError(f"--config {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is no valid TOML: {error}") from error
+    if strangers := sorted(tables.keys() - set(COMMANDS)):
+        raise ConfigError(
+            f"{path}: no command {strangers[0]!r}; the tables are {', '.join(f'[{name}]' for name in COMMANDS)}"
+        )
     table = tables.get(command, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: {command} = {table!r} must be a table, [{command}]")
     hints = typing.get_type_hints(config)
     settings = {name.replace("-", "_"): value for name, value in table.items()}
     for name, value in settings.items():

@@ -19,6 +19,9 @@ _LINE = re.compile(r"^\s*(?:[-*•]|Q?\d+[.:)、]|[(（]\d+[)）])\s*(.+)$")
 _LABEL = re.compile(r"^\s*(?:Q(?:uestion)?\s*\d*\s*[:：.]|问题\s*\d*\s*[:：])\s*", re.IGNORECASE)
 
 
+Posed = tuple[str, str]  # a question, and what the teacher called its kind (empty when it did not say)
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What came of asking about a chunk: each question asked for is accepted or rejected.
@@ -45,7 +48,7 @@ async def ask_questions(
     """
     chunk, count = chunks[0], len(kinds)
     messages = _open(chunks, kinds, prompts)
-    accepted: list[str] = []
+    accepted: list[Posed] = []
     refused: list[tuple[str, str]] = []
     replayed = True
     for attempt in range(0, 2 * round + 2, 2):  # questions of earlier rounds are kept, later ones fill the gaps
@@ -55,7 +58,8 @@ async def ask_questions(
             accepted += more
     ids = tuple(chunk.id for chunk in chunks)
     questions = tuple(
-        Question(make_id("question", *ids, text), ids, text, kind) for text, kind in zip(accepted, kinds, strict=False)
+        Question(make_id("question", *ids, text), ids, text, said if said in kinds else kind)
+        for (text, said), kind in zip(accepted, kinds, strict=False)
     )
     missing = itertools.islice(
         itertools.chain(refused, itertools.repeat(("too-few-questions", ""))), count - len(accepted)
@@ -71,11 +75,11 @@ async def _ask_twice(
     messages: tuple[Message, ...],
     chunk: Chunk,
     count: int,
-    others: Sequence[str],
+    others: Sequence[Posed],
     chat: Chat,
     prompts: Prompts,
     sampling: Sampling,
-) -> tuple[list[str], list[tuple[str, str]], bool]:
+) -> tuple[list[Posed], list[tuple[str, str]], bool]:
     """Return usable questions, what was refused at last, and whether all of it was replayed."""
     wanted = count - len(others)
     reply = await chat.complete(messages, sampling)
@@ -108,8 +112,8 @@ def _complain(refused: list[tuple[str, str]], count: int, prompts: Prompts) -> t
 
 
 def _read_reply(
-    reply: Reply, chunk: Chunk, count: int, others: Sequence[str]
-) -> tuple[list[str], list[tuple[str, str]]]:
+    reply: Reply, chunk: Chunk, count: int, others: Sequence[Posed]
+) -> tuple[list[Posed], list[tuple[str, str]]]:
     """Return at most `count` usable questions, and (reason, text) of what was refused."""
     if reply.finish != "stop":
         reason = name_finish(reply.finish)
@@ -123,28 +127,30 @@ def _read_reply(
 
 
 def _sift(
-    found: Sequence[str], chunk: Chunk, count: int, others: Sequence[str]
-) -> tuple[list[str], list[tuple[str, str]]]:
-    accepted: list[str] = []
+    found: Sequence[Posed], chunk: Chunk, count: int, others: Sequence[Posed]
+) -> tuple[list[Posed], list[tuple[str, str]]]:
+    accepted: list[Posed] = []
     refused: list[tuple[str, str]] = []
-    for text in found:
+    for text, kind in found:
         if len(accepted) == count:
             break
-        if fault := find_question_fault(text, language=chunk.language, others=[*others, *accepted]):
+        known = [other for other, _ in (*others, *accepted)]
+        if fault := find_question_fault(text, language=chunk.language, others=known):
             refused.append((fault, text))
         else:
-            accepted.append(text)
+            accepted.append((text, kind))
     return accepted, refused
 
 
-def _find_questions(text: str) -> Iterator[str]:
+def _find_questions(text: str) -> Iterator[Posed]:
     """Yield the questions of a reply: from JSON, from the whole items of broken JSON, or from a list of lines."""
-    for raw in _from_json(text) or [_unquote(match[1]) for match in _ITEM.finditer(text)] or _from_lines(text):
+    broken = ((_unquote(match[1]), match[2] or "") for match in _ITEM.finditer(text))
+    for raw, kind in _from_json(text) or list(broken) or [(line, "") for line in _from_lines(text)]:
         if cleaned := _LABEL.sub("", " ".join(raw.split())).strip(' *_"“”'):
-            yield cleaned
+            yield cleaned, kind
 
 
-def _from_json(text: str) -> list[str]:
+def _from_json(text: str) -> list[Posed]:
     starts = [at for at in (text.find("{"), text.find("[")) if at >= 0]
     end = max(text.rfind("}"), text.rfind("]")) + 1
     if not starts or end <= min(starts):
@@ -155,8 +161,8 @@ def _from_json(text: str) -> list[str]:
         return []
     if isinstance(value, dict):
         value = next((item for item in value.values() if isinstance(item, list)), [])
-    items = (item.get("question") if isinstance(item, dict) else item for item in value)
-    return [item for item in items if isinstance(item, str)]
+    items = [item if isinstance(item, dict) else {"question": item} for item in value]
+    return [(item["question"], str(item.get("kind", ""))) for item in items if isinstance(item.get("question"), str)]
 
 
 def _unquote(text: str) -> str:

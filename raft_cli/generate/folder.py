@@ -43,7 +43,7 @@ def open_folder(out: Path, settings: dict[str, object], *, update: bool) -> Jour
 
 def claim_folder(journal: Journal, settings: dict[str, object]) -> None:
     """Write down the settings of the requests that follow, so that another run cannot mix in others."""
-    journal.note(_NOTE, json.dumps(settings, ensure_ascii=False))
+    journal.note(_NOTE, json.dumps(settings))
 
 
 def leave_folder(out: Path, journal: Journal) -> None:

@@ -81,11 +81,15 @@ def check_size(intake: Intake, config: GenerateConfig) -> None:
     have = len(intake.chunks)
     if have >= need:
         return
-    able = max(0, most - (need - have))
+    able = most - (need - have)
+    ways = [f"lower --chunk-size ({config.chunk_size} tokens)"]
+    if able >= 0:
+        ways.insert(0, f"lower --distractors to {able}")
+    elif not present_only:
+        ways.insert(0, "set --oracle-share 1 and fewer --distractors")
+    missing = f"{need - have} more are needed"
     raise CorpusError(
-        f"{have} chunks are too few for rows with {most} distractors: {need - have} more are needed; lower "
-        f"--distractors to {able}, lower --chunk-size ({config.chunk_size} tokens), or add documents"
-        + ("" if present_only or need - have > hops else ", or set --oracle-share 1")
+        f"{have} chunks are too few for rows with {most} distractors: {missing}; {', '.join(ways)}, or add documents"
     )
 
 

@@ -129,7 +129,7 @@ def _find_warnings(
         if any(chunk.language not in ("en", "zh") for chunk in intake.chunks):
             warnings.append("the embedded teacher writes English and Chinese only; other passages got no questions")
     if not counter.exact:
-        warnings.append(f"tokens are estimated ({counter.name}), about 11 % off; --tokenizer PATH counts exactly")
+        warnings.append(f"tokens are estimated ({counter.name}), about a tenth off; --tokenizer PATH counts exactly")
     if intake.long_cuts:
         warnings.append(f"{intake.long_cuts} chunks that came already cut exceed --chunk-size and were kept whole")
     if assembly.short_hard:

@@ -15,7 +15,7 @@ from raft_cli.chat.pace import Pace
 from raft_cli.chat.session import Caps, Session, Usage
 from raft_cli.config import GenerateConfig
 from raft_cli.data import Sampling
-from raft_cli.errors import Interrupted, RaftError
+from raft_cli.errors import ChatError, Interrupted, RaftError
 from raft_cli.generate.paid import Harvest, Paid, collect
 from raft_cli.generate.plan import Task
 from raft_cli.prompts import Prompts
@@ -69,6 +69,7 @@ async def teach(
         on_change=lambda harvest: watch(harvest, usage, pace),
     )
     work = asyncio.ensure_future(collect(tasks, planned=planned, workers=2 * config.concurrency, paid=paid))
+    pace.on_halt = lambda reason: _give_up(work, reason, answered=pace.ever_answered)
     try:
         with _signals(pace, work, say):
             harvest = await work
@@ -96,6 +97,12 @@ def build_caps(config: GenerateConfig) -> Caps:
     """Return what the run may spend."""
     prices = None if config.price_in is None or config.price_out is None else (config.price_in, config.price_out)
     return Caps(config.max_requests, config.max_cost, prices)
+
+
+def _give_up(work: "asyncio.Future[Harvest]", reason: RaftError, *, answered: bool) -> None:
+    """Wait for nothing when the server refused the run before it gave any reply."""
+    if isinstance(reason, ChatError) and not answered:
+        work.cancel()
 
 
 @contextlib.contextmanager
