@@ -191,8 +191,8 @@ class Endpoint:
 
     def _read(self, raw: bytes, headers: Mapping[str, str], messages: tuple[Message, ...]) -> Received:
         try:
-            body = orjson.loads(raw)
-        except orjson.JSONDecodeError as error:
+            body = _load(raw)
+        except ValueError as error:
             raise self._fault(Kind.TRANSIENT, f"a reply that is not JSON: {raw[:80]!r}") from error
         choices = body.get("choices") if isinstance(body, dict) else None
         if not choices:
@@ -215,6 +215,14 @@ class Endpoint:
 
     def _fault(self, kind: Kind, detail: str) -> Fault:
         return Fault(kind, self._access.redact(detail))
+
+
+def _load(raw: bytes) -> Any:  # noqa: ANN401 - a JSON value
+    """Read JSON; half a surrogate pair, which some servers cut, becomes U+FFFD instead of costing the reply."""
+    try:
+        return orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return orjson.loads(json.dumps(json.loads(raw), ensure_ascii=False).encode("utf-8", "replace"))
 
 
 def _read_reply(body: dict[str, Any], choice: dict[str, Any], messages: tuple[Message, ...]) -> Reply:

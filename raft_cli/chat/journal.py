@@ -16,7 +16,7 @@ CREATE TABLE IF NOT EXISTS rounds (key TEXT PRIMARY KEY, round INTEGER NOT NULL)
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _VERSION = 1
-_BALLAST = 1 << 20  # bytes held back, so that replies in flight can still be written when the disk is full
+_BALLAST = 8 << 20  # bytes held back, so that replies in flight can still be written when the disk is full
 
 
 class Journal:

@@ -110,21 +110,22 @@ def _signals(pace: Pace, work: "asyncio.Future[Harvest]", say: Callable[[str], N
     """Let the first Ctrl-C (or SIGTERM) finish what is in flight, and the second stop at once."""
     loop = asyncio.get_running_loop()
 
-    def stop() -> None:
+    def stop(name: str) -> None:
         if isinstance(pace.stopped_by, Interrupted):
             work.cancel()
             return
-        pace.halt(Interrupted("by Ctrl-C; every reply is kept"))
-        pace.stopped_by = Interrupted("by Ctrl-C; every reply is kept")
+        reason = Interrupted(f"by {name}; every reply is kept")
+        pace.halt(reason)
+        pace.stopped_by = reason
         say(f"finishing {pace.in_flight} requests in flight; Ctrl-C again to stop at once")
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
     with contextlib.suppress(NotImplementedError):  # no signal handlers in the event loops of Windows
-        for number in numbers:
-            loop.add_signal_handler(number, stop)
+        for number, name in names.items():
+            loop.add_signal_handler(number, stop, name)
     try:
         yield
     finally:
         with contextlib.suppress(NotImplementedError):
-            for number in numbers:
+            for number in names:
                 loop.remove_signal_handler(number)
