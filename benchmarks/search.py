@@ -1,6 +1,6 @@
 """Our lexical index beside bm25s, on the same texts and tokens: time to build, peak memory, time of a query.
 
-    pip install bm25s && python benchmarks/search.py --chunks 20000
+pip install bm25s && python benchmarks/search.py --chunks 20000
 """
 
 import argparse

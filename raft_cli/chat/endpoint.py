@@ -218,7 +218,7 @@ class Endpoint:
 
 
 def _load(raw: bytes) -> Any:  # noqa: ANN401 - a JSON value
-    """Read JSON; half a surrogate pair, which some servers cut, becomes U+FFFD instead of costing the reply."""
+    """Read JSON; half a surrogate pair, which some servers cut, becomes `?` instead of costing the reply."""
     try:
         return orjson.loads(raw)
     except orjson.JSONDecodeError:

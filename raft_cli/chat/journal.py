@@ -16,7 +16,8 @@ CREATE TABLE IF NOT EXISTS rounds (key TEXT PRIMARY KEY, round INTEGER NOT NULL)
 CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 _VERSION = 1
-_BALLAST = 8 << 20  # bytes held back, so that replies in flight can still be written when the disk is full
+_BALLAST = 1 << 20  # bytes held back at least, so that replies in flight can still be written when the disk is full
+_REPLY = 32 << 10  # bytes held back for each request that may be in flight
 
 
 class Journal:
@@ -26,7 +27,7 @@ class Journal:
     write-ahead log off shared memory, which network file systems lack.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, in_flight: int = 1) -> None:
         self._path = path
         self._ballast = path.with_name(path.name + ".reserve")
         try:
@@ -38,7 +39,7 @@ class Journal:
             raise self._explain(error) from error
         try:
             self._open()
-            self._hold_ballast()
+            self._hold_ballast(max(_BALLAST, in_flight * _REPLY))
         except BaseException as error:
             self._database.close()
             if not isinstance(error, sqlite3.Error):
@@ -107,9 +108,9 @@ class Journal:
         self._database.close()
         self._ballast.unlink(missing_ok=True)
 
-    def _hold_ballast(self) -> None:
+    def _hold_ballast(self, size: int) -> None:
         try:
-            self._ballast.write_bytes(bytes(_BALLAST))
+            self._ballast.write_bytes(bytes(size))
         except OSError as error:
             self._ballast.unlink(missing_ok=True)
             raise DatasetError(f"no space left in {self._path.parent}: {error.strerror}") from error

@@ -12,11 +12,12 @@ MANIFEST = "manifest.json"
 _NOTE = "settings"
 
 
-def open_folder(out: Path, settings: dict[str, object], *, update: bool) -> Journal:
+def open_folder(out: Path, settings: dict[str, object], *, update: bool, in_flight: int) -> Journal:
     """Open the journal of `out`, making the folder when it is new.
 
     Args:
         settings: What decides on the requests; must equal those of the folder unless `update` or nothing was paid.
+        in_flight: Most requests that will be in flight, for the space held back on disk.
 
     Raises:
         DatasetError: The folder holds other things than a dataset of ours, or another process works in it.
@@ -26,7 +27,7 @@ def open_folder(out: Path, settings: dict[str, object], *, update: bool) -> Jour
         raise DatasetError(f"{out} is a file; choose another -o")
     if out.is_dir() and not (out / JOURNAL).exists() and any(not path.name.startswith(".") for path in out.iterdir()):
         raise DatasetError(f"{out} is not empty and no dataset of raft; choose another -o")
-    journal = Journal(out / JOURNAL)
+    journal = Journal(out / JOURNAL, in_flight=in_flight)
     try:
         before = journal.note(_NOTE)
         paid = before and journal.totals()[0]

@@ -54,7 +54,7 @@ def generate_dataset(corpus: Sequence[str], out: Path, config: GenerateConfig, p
     """
     run = _prepare(corpus, out, config)
     settings = _paid_settings(run)
-    journal = open_folder(out, settings, update=config.update)
+    journal = open_folder(out, settings, update=config.update, in_flight=config.concurrency)
     try:
         intake = take_in(corpus, config, documents_file=out / _STAGED, progress=progress)
         tasks, unplanned = _plan(intake, config)
