@@ -69,6 +69,10 @@ FAULTS = {
         "The final answer uses words or numbers that stand neither in the quotes nor in the question.",
         "最后的答案使用了引文和问题中都没有的词语或数字。",
     ),
+    "differs-from-given": (
+        "The final answer is not the one between <GIVEN> and </GIVEN>; prove that one, if the source bears it out.",
+        "最后的答案与 <GIVEN> 和 </GIVEN> 之间的不同；如果原文支持，请证明那个答案。",
+    ),
     "wrong-language": ("It is written in another language than asked.", "所用语言不符合要求。"),
     "malformed-questions": (
         "No questions could be read from it: reply with JSON alone.",
@@ -168,6 +172,8 @@ def check_answer(
     final = escape(unescape(parsed.final))
     if lexical and not _is_supported(parsed.final, [quote.text for quote in quotes], question):
         return "not-supported"
+    if question.given and not _agree(parsed.final, question.given):
+        return "differs-from-given"
     own_words = drop_quotes(parsed.reasoning)
     if _LETTER.search(own_words) and not _matches_language(own_words, language):
         return "wrong-language"
@@ -182,11 +188,20 @@ def _is_supported(final: str, quotes: Sequence[str], question: Question) -> bool
     """Test that the answer's numbers, and half of its other words, stand in the quotes or the question."""
     if fold(final).strip(" .。") in _YES_NO:
         return True
-    source = " ".join([*quotes, question.text, question.given])
+    source = " ".join([*quotes, question.text])
     if set(numbers(final)) - set(numbers(source)):
         return False
     words = content_words(final)
     return not words or len(words & content_words(source)) >= _COVERED * len(words)
+
+
+def _agree(final: str, given: str) -> bool:
+    """Tell whether an answer is the one that came with a user's question, in other words at most."""
+    one, other = fold(final).strip(" .。"), fold(given).strip(" .。")
+    if one in other or other in one:
+        return True
+    words, wanted = content_words(one), content_words(other)
+    return set(numbers(one)) == set(numbers(other)) and 2 * len(words & wanted) >= min(len(words), len(wanted)) > 0
 
 
 def _matches_language(text: str, language: str) -> bool:

@@ -128,6 +128,18 @@ def test_a_given_answer_is_to_be_proved() -> None:
     assert "<GIVEN>14 days</GIVEN>" in chat.history[0][0][1].content
 
 
+@pytest.mark.parametrize("given", ["42", "30 days", "by the administrator"])
+def test_a_given_answer_that_the_source_does_not_bear_out_makes_no_row(given: str) -> None:
+    chat = fake_chat(GOOD, GOOD)
+    assert reason(answer(chat, question=replace(QUESTION, given=given))) == "differs-from-given"
+    assert "between <GIVEN> and </GIVEN>" in chat.history[1][0][-1].content
+
+
+@pytest.mark.parametrize("given", ["14 days", "14", "They are kept for 14 days.", "for 14 days only"])
+def test_a_given_answer_may_be_put_in_other_words(given: str) -> None:
+    assert answer(fake_chat(GOOD), question=replace(QUESTION, given=given)).answer is not None
+
+
 def test_multi_hop_needs_both_passages() -> None:
     other = make_chunk("Audit logs are kept for 90 days.", 1)
     question = make_question(CHUNK, "Which logs are kept longer, audit or event logs?", other)

@@ -219,7 +219,13 @@ def test_every_fault_is_explained_in_both_languages_and_shown_here() -> None:
         assert describe_fault(fault, "en") == english and describe_fault(fault, "zh") == chinese
         assert english.isascii() and any("\u4e00" <= char <= "\u9fff" for char in chinese)
     shown = {row[0] for row in [*BAD_QUESTIONS, *BAD_ANSWERS, *BAD_CHINESE_ANSWERS]} | {"one-sided"}
-    by_others = {"truncated", "empty", "malformed-questions", "too-few-questions"}  # said by ask and answer
+    by_others = {
+        "truncated",
+        "empty",
+        "malformed-questions",
+        "too-few-questions",
+        "differs-from-given",
+    }  # said by ask and answer
     assert shown | by_others == set(FAULTS)
     assert describe_fault("bad-request", "zh") == "bad-request"
 
