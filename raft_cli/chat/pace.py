@@ -59,7 +59,6 @@ class Pace:
         self.gauge = Gauge(concurrency, rpm=rpm, tpm=tpm)
         self.stopped_by: RaftError | None = None
         self.on_halt: Callable[[RaftError], object] = lambda reason: None
-        self.retries = 0
         self._max_outage = max_outage
         self._waiting: list[tuple[int, int, asyncio.Future[None], int]] = []
         self._order = 0
@@ -123,7 +122,6 @@ class Pace:
                     raise
                 if self.stopped_by:
                     raise Halted from fault
-                self.retries += 1
                 priority = 0  # what has waited once goes first
                 if fault.kind is not Kind.UNSUPPORTED:
                     outage = 0 if counted else self._faults_in_row - _OUTAGE_AFTER

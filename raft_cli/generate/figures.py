@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from raft_cli.chat.session import Usage
 from raft_cli.config import GenerateConfig
 from raft_cli.generate.outcome import Outcome
 
@@ -46,7 +47,7 @@ def build_figures(outcome: Outcome, config: GenerateConfig) -> Figures:
             "Teacher",
             [
                 ("Model", outcome.teacher),
-                ("Requests in this run", f"{outcome.used.requests:,} ({outcome.used.replayed:,} replies reused)"),
+                ("Requests in this run", _describe_requests(outcome.used)),
                 ("Replies in the folder", f"{replies:,}"),
                 ("Tokens", f"{asked:,} in, {said:,} out"),
                 ("Cost", f"${outcome.cost:,.4f}" if outcome.cost is not None else "no prices given"),
@@ -54,6 +55,11 @@ def build_figures(outcome: Outcome, config: GenerateConfig) -> Figures:
             ],
         ),
     ]
+
+
+def _describe_requests(used: Usage) -> str:
+    failed = used.requests - used.replies
+    return f"{used.requests:,} ({used.replayed:,} replies reused{f', {failed:,} failed' if failed else ''})"
 
 
 def flatten(figures: Figures) -> Sequence[tuple[str, str]]:
