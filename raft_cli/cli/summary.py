@@ -22,7 +22,7 @@ def show_outcome(outcome: Outcome, config: GenerateConfig, *, as_json: bool) -> 
         _show_group(title, lines)
     if outcome.rejects:
         _show_group("Set aside", [(reason, f"{count:,}") for reason, count in outcome.rejects.items()])
-    _show_unread(outcome.unread)
+    _show_unread(outcome.unread, where=", see rejected.jsonl")
     for warning in outcome.warnings:
         typer.echo(typer.style("note: ", fg=typer.colors.YELLOW) + warning)
     typer.echo(f"\n{outcome.total_rows:,} rows in {outcome.out}")
@@ -49,7 +49,7 @@ def show_estimate(estimate: Estimate, *, as_json: bool) -> None:
             ("Cost", f"about {cost}" if estimate.cost is not None else cost),
         ],
     )
-    _show_unread([(reject.source, reject.reason) for reject in estimate.rejects if reject.stage == "read"])
+    _show_unread([(reject.source, reject.reason) for reject in estimate.rejects if reject.stage == "read"], where="")
     if estimate.journaled:
         typer.echo("The folder holds replies already; those that fit are reused, so less will be asked.")
 
@@ -61,9 +61,9 @@ def _show_group(title: str, lines: Sequence[tuple[str, str]]) -> None:
         typer.echo(f"  {label:<{width}}  {value}")
 
 
-def _show_unread(unread: Iterable[tuple[str, str]]) -> None:
+def _show_unread(unread: Iterable[tuple[str, str]], *, where: str) -> None:
     files = list(unread)
     for source, reason in files[:5]:
         typer.echo(typer.style("not read: ", fg=typer.colors.YELLOW) + f"{source} ({reason})")
     if len(files) > 5:
-        typer.echo(f"          and {len(files) - 5} more, see rejected.jsonl")
+        typer.echo(f"          and {len(files) - 5} more{where}")
