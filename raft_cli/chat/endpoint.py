@@ -66,11 +66,7 @@ class Received:
 
 
 class Endpoint:
-    """A model of an OpenAI-compatible server.
-
-    What the server was found not to support (structured replies, a name for the token limit, a temperature) is settled
-    once, kept in `settled` and told to `remember`, so that a resumed run need not find out again.
-    """
+    """A model of an OpenAI-compatible server; what it does not support is settled once and told to `remember`."""
 
     def __init__(
         self, model: str, access: Access, *, timeout: float, settled: str = "", remember: Callable[[str], object] = len
@@ -87,6 +83,7 @@ class Endpoint:
         self._temperature: bool = known.get("temperature", True)
         self._session: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
+        self._refused_limits: set[str] = set()
         self._url: Any = None
         self._headers: dict[str, str] = {}
 
@@ -181,6 +178,9 @@ class Endpoint:
             self._rung = max(self._rung, rung + 1)
         elif parameter == limit_name:
             other = "max_completion_tokens" if limit_name == "max_tokens" else "max_tokens"
+            self._refused_limits.add(limit_name)
+            if other in self._refused_limits:
+                return False
             self._limit_name = other if self._limit_name == limit_name else self._limit_name
         elif parameter == "temperature" and temperature:
             self._temperature = False

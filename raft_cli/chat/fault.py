@@ -44,6 +44,9 @@ _QUOTA = re.compile(
 )
 _CONTEXT = re.compile(r"context[_ ](?:length|window)|maximum context|too many tokens|prompt is too long", re.I)
 _FILTER = re.compile(r"content_filter|content management policy|responsibleaipolicy", re.I)
+_OUT_OF_RANGE = re.compile(
+    r"too (?:large|small|high|low)|valid range|at most|less than|greater than|<=|>=|maximum value", re.I
+)
 _UNSUPPORTED = re.compile(
     r"unsupported|not support|unrecognized|unknown|extra fields|not permitted|invalid|does not", re.I
 )
@@ -90,7 +93,7 @@ def _read_message(body: str) -> str:
 def find_unsupported(body: str) -> str:
     """Return the request parameter that a refusal names, or an empty string."""
     named = [name for name in PARAMETERS if re.search(rf"\b{name}\b", body)]
-    if not named or not _UNSUPPORTED.search(body):
+    if not named or not _UNSUPPORTED.search(body) or _OUT_OF_RANGE.search(body):
         return ""
     return min(named, key=body.index)  # the one complained of comes first, its replacement later
 

@@ -79,6 +79,10 @@ class Journal:
                 "command again"
             ) from error
 
+    def forget(self, key: str) -> None:
+        """Take back a reply that turned out to be none."""
+        self._run("DELETE FROM replies WHERE key = ?", (key,))
+
     def round(self, key: str) -> int:
         """Return how often the request `key` has been asked anew after its rejection."""
         row = self._run("SELECT round FROM rounds WHERE key = ?", (key,)).fetchone()

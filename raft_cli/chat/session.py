@@ -83,7 +83,9 @@ class Session:
         self._model = model
         self._journal = journal
         self._caps = caps
-        self._bad_in_row = 0
+        self._bad_in_row = 0  # refusals with no reply between them
+        self._bad_keys: list[str] = []  # those of them that were kept as replies
+        self._proven = journal.totals()[0] > 0
 
     async def complete(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
         """Return the reply to `messages`; one that can never be had is a reply whose `finish` says so.
@@ -116,6 +118,10 @@ class Session:
             return stored
         received = await self._receive(messages, sampling)
         self._journal.put(key, received.reply, received.raw)
+        if received.reply.finish == "bad_request":
+            self._bad_keys.append(key)
+        else:
+            self._bad_keys, self._bad_in_row = [], 0
         self._count(received.reply)
         return received.reply
 
@@ -131,7 +137,8 @@ class Session:
         except Fault as fault:
             if fault.kind not in _FINAL:
                 raise
-            self._note_bad(fault)
+            if fault.kind is Kind.BAD_REQUEST:
+                self._note_bad(fault)
             return Received(Reply(fault.detail, _FINAL[fault.kind], 0, 0), fault.detail.encode())
 
     def _sender(
@@ -184,12 +191,25 @@ class Session:
         self.usage.completion_tokens += reply.completion_tokens
         self.usage.estimated += reply.estimated
         self.usage.cost += self._caps.price(reply.prompt_tokens, reply.completion_tokens)
-        if reply.finish != "bad_request":
-            self._bad_in_row = 0
 
     def _note_bad(self, fault: Fault) -> None:
-        self._bad_in_row += fault.kind is Kind.BAD_REQUEST
-        if self._bad_in_row >= _BAD_IN_ROW and self.pace is not None:
+        """Decide whether a refusal is about this request alone; only then may it be kept as its reply.
+
+        Raises:
+            Fault: The server has not answered anything yet, so nothing is known of it.
+            Halted: It refuses one request after the other: those stay pending, and the run is told to stop.
+        """
+        if self.pace is None:
+            return
+        self._bad_in_row += 1
+        if self._bad_in_row >= _BAD_IN_ROW:
+            for key in self._bad_keys:
+                self._journal.forget(key)
+            self._bad_keys = []
             self.pace.halt(
                 Incomplete(f"the server refuses every request ({fault.detail}); check --extra-body and --teacher")
             )
+        if self._stopped():
+            raise Halted from fault
+        if not (self._proven or self.pace.ever_answered):
+            raise fault

@@ -10,7 +10,8 @@ from raft_cli.generate.check import check_answer, describe_fault
 from raft_cli.generate.retry import HOPELESS, build_retry, name_finish
 from raft_cli.prompts import Prompts, name_language, render_documents, render_title
 
-_JUDGE_TOKENS = 300
+_JUDGE_TOKENS = 2048
+_NO_VERDICT = "no-verdict"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +45,13 @@ async def answer_question(
     messages = _open(question, chunks, prompts)
     sampling = replace(sampling, priority=1, attempt=2 * round)
     reply = await chat.complete(messages, sampling)
-    result, replayed = await _examine(reply, question, chunks, judge, prompts)
-    if isinstance(result, str) and reply.finish not in HOPELESS:
+    result, replayed = await _examine(reply, question, chunks, judge, prompts, sampling)
+    if isinstance(result, str) and result != _NO_VERDICT and reply.finish not in HOPELESS:
         fault = result
         again, sampling = build_retry(messages, sampling, reply, lambda: _complain(fault, prompts))
         replayed = replayed and reply.replayed
         reply = await chat.complete(again, sampling)
-        result, fresh = await _examine(reply, question, chunks, judge, prompts)
+        result, fresh = await _examine(reply, question, chunks, judge, prompts, sampling)
         replayed = replayed and fresh
     replayed = replayed and reply.replayed
     if isinstance(result, Answer):
@@ -80,7 +81,12 @@ def _complain(fault: str, prompts: Prompts) -> tuple[Message, ...]:
 
 
 async def _examine(
-    reply: Reply, question: Question, chunks: tuple[Chunk, ...], judge: Chat | None, prompts: Prompts
+    reply: Reply,
+    question: Question,
+    chunks: tuple[Chunk, ...],
+    judge: Chat | None,
+    prompts: Prompts,
+    sampling: Sampling,
 ) -> tuple[Answer | str, bool]:
     """Return the answer or the fault, and whether everything needed came from the journal."""
     if reply.finish != "stop":
@@ -94,10 +100,24 @@ async def _examine(
     )
     if isinstance(result, str) or judge is None:
         return result, reply.replayed
-    verdict = await judge.complete(_open_judge(result, question, chunks, prompts), Sampling(
-        temperature=0.0, max_tokens=_JUDGE_TOKENS, schema="verdict", priority=0
-    ))  # fmt: skip
-    return (result if _reads_supported(verdict) else "not-supported"), reply.replayed and verdict.replayed
+    supported, replayed = await _judge(judge, _open_judge(result, question, chunks, prompts), sampling)
+    fault = _NO_VERDICT if supported is None else "not-supported"
+    return (result if supported else fault), reply.replayed and replayed
+
+
+async def _judge(judge: Chat, messages: tuple[Message, ...], sampling: Sampling) -> tuple[bool | None, bool]:
+    """Return the verdict (None when two replies held none), and whether it came from the journal."""
+    room = sampling.max_tokens or _JUDGE_TOKENS
+    replayed = True
+    for attempt in (0, 1):
+        draw = replace(
+            sampling, temperature=0.0, max_tokens=room << attempt, schema="verdict", attempt=attempt, priority=0
+        )
+        verdict = await judge.complete(messages, draw)
+        replayed = replayed and verdict.replayed
+        if verdict.finish == "stop" and (supported := _read_verdict(verdict.text)) is not None:
+            return supported, replayed
+    return None, replayed
 
 
 def _open_judge(answer: Answer, question: Question, chunks: tuple[Chunk, ...], prompts: Prompts) -> tuple[Message, ...]:
@@ -105,11 +125,12 @@ def _open_judge(answer: Answer, question: Question, chunks: tuple[Chunk, ...], p
     return prompts.fill("judge", document=render_documents(chunks).strip(), question=question.text, answer=said)
 
 
-def _reads_supported(verdict: Reply) -> bool:
-    """Read a verdict; whatever is no clear yes is a no."""
-    text = strip_thinking(verdict.text)
+def _read_verdict(text: str) -> bool | None:
+    """Read a verdict; None when there is none in the text."""
+    text = strip_thinking(text)
     try:
         value = orjson.loads(text[text.find("{") : text.rfind("}") + 1])
     except orjson.JSONDecodeError:
-        return False
-    return isinstance(value, dict) and value.get("supported") is True
+        return None
+    supported = value.get("supported") if isinstance(value, dict) else None
+    return supported if isinstance(supported, bool) else None

@@ -197,11 +197,15 @@ def _is_supported(final: str, quotes: Sequence[str], question: Question) -> bool
 
 def _agree(final: str, given: str) -> bool:
     """Tell whether an answer is the one that came with a user's question, in other words at most."""
-    one, other = fold(final).strip(" .。"), fold(given).strip(" .。")
-    if one in other or other in one:
+    one, other = tokenise(final), tokenise(given)
+    if one == other:
         return True
-    words, wanted = content_words(one), content_words(other)
-    return set(numbers(one)) == set(numbers(other)) and 2 * len(words & wanted) >= min(len(words), len(wanted)) > 0
+    if not same_figures(final, given) or {fold(final).strip(" .。"), fold(given).strip(" .。")} & _YES_NO:
+        return False
+    if f" {one} " in f" {other} " or f" {other} " in f" {one} ":
+        return True
+    words, wanted = content_words(final), content_words(given)
+    return 2 * len(words & wanted) >= min(len(words), len(wanted)) > 0
 
 
 def _matches_language(text: str, language: str) -> bool:

@@ -177,6 +177,7 @@ def build_manifest(
             "questions": outcome.questions,
             "pending": outcome.pending,
             "rejected": sum(outcome.rejects.values()),
+            "rejected_questions": outcome.planned - outcome.questions - outcome.pending,
             "repaired_quotes": outcome.repaired,
             "rows": outcome.rows,
             "rows_with_oracle": outcome.oracle_rows,

@@ -26,7 +26,7 @@ from raft_cli.generate.paid import Harvest
 from raft_cli.generate.plan import Task, choose_pilot, plan_own_questions, plan_tasks, read_own_questions
 from raft_cli.generate.report import render_report
 from raft_cli.generate.teach import Taught, teach
-from raft_cli.generate.write import finish_folder, write_data, write_rejects
+from raft_cli.generate.write import finish_folder, write_data, write_nothing
 from raft_cli.progress import Clock, Progress
 from raft_cli.prompts import Prompts, load_prompts
 
@@ -156,7 +156,7 @@ def _finish(run: Run, intake: Intake, taught: Taught, unplanned: list[Reject], j
     assembly = assemble(answered, harvest.answers, chunks, run.config, run.prompts, mark=run.clock.mark)
     rejects = [*intake.rejects, *unplanned, *harvest.rejects, *assembly.rejects]
     if not assembly.questions:
-        write_rejects(run.out, rejects)
+        write_nothing(run.out, rejects)
         raise _explain_nothing(run.out, rejects, taught)
     digests = write_data(
         run.out,
@@ -235,7 +235,7 @@ def _explain_stop(taught: Taught) -> RaftError:
 
 
 def _explain_nothing(out: Path, rejects: Sequence[Reject], taught: Taught) -> RaftError:
-    if taught.harvest.pending:
+    if taught.harvest.pending or taught.stopped_by is not None:
         return _explain_stop(taught)
     counted = ", ".join(f"{count} {reason}" for reason, count in count_reasons(rejects).items())
     return DatasetError(f"no question got a usable answer ({counted}); see {out / 'rejected.jsonl'}")

@@ -6,7 +6,7 @@ A task depends on nothing but the texts of its own document, so that another doc
 import csv
 import io
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +114,7 @@ def read_own_questions(path: str) -> list[tuple[str, str, str]]:
         question = str(row.get("question") or "").strip()
         if not question:
             raise CorpusError(f"--questions-file {path}: row {number} has no `question`")
-        found.append((question, str(row.get("answer") or "").strip(), str(row.get("source") or "").strip()))
+        found.append((question, _read_field(row, "answer"), _read_field(row, "source")))
     if not found:
         raise CorpusError(f"--questions-file {path}: no questions in it")
     return found
@@ -125,6 +125,13 @@ def _read_csv(path: str, text: str) -> list[dict[str, object]]:
         return [dict(row) for row in csv.DictReader(io.StringIO(text, newline=""))]  # fields may hold line ends
     except csv.Error as error:
         raise CorpusError(f"--questions-file {path}: {error}") from error
+
+
+def _read_field(row: Mapping[str, object], name: str) -> str:
+    value = row.get(name)
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else str(value).strip()
 
 
 def _read_jsonl(path: str, text: str) -> list[dict[str, object]]:

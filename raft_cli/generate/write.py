@@ -50,6 +50,12 @@ def write_data(
     return {name: _digest(out / name) for name in DATA_FILES if (out / name).exists()}
 
 
+def write_nothing(out: Path, rejects: Sequence[Reject]) -> None:
+    """Write what was set aside by a run that made no row; rows of an earlier run are no longer said to be whole."""
+    (out / MANIFEST).unlink(missing_ok=True)
+    write_rejects(out, rejects)
+
+
 def write_rejects(out: Path, rejects: Sequence[Reject]) -> None:
     """Write what was set aside, in a fixed order."""
     ordered = sorted(rejects, key=_order)

@@ -79,3 +79,25 @@ def test_a_complaint_that_nothing_helps_against_is_a_bad_request() -> None:
             return [fault.kind for (fault,) in tried if isinstance(fault, Fault)]
 
     assert asyncio.run(work()) == [Kind.UNSUPPORTED, Kind.BAD_REQUEST]
+
+
+@pytest.mark.parametrize(
+    ("messages", "kinds"),
+    [
+        (
+            ["Unsupported parameter: 'max_tokens'", "Unsupported parameter: 'max_completion_tokens'"],
+            [Kind.UNSUPPORTED, Kind.BAD_REQUEST],
+        ),
+        (["Invalid max_tokens value, the valid range is [1, 4096]"] * 2, [Kind.BAD_REQUEST, Kind.BAD_REQUEST]),
+        (["max_tokens is too large: 99999 (invalid_request_error)"] * 2, [Kind.BAD_REQUEST, Kind.BAD_REQUEST]),
+    ],
+)
+def test_a_limit_is_not_renamed_to_and_fro(messages: list[str], kinds: list[Kind]) -> None:
+    async def work() -> list[Kind]:
+        async with Scripted(*((400, {}, {"error": message}) for message in messages)) as server:
+            endpoint = open_endpoint(server.url)
+            tried = [await asyncio.gather(endpoint.ask(ASKED, QUESTIONS), return_exceptions=True) for _ in messages]
+            await endpoint.close()
+            return [fault.kind for (fault,) in tried if isinstance(fault, Fault)]
+
+    assert asyncio.run(work()) == kinds

@@ -100,11 +100,27 @@ def test_the_key_is_the_request_and_who_is_asked(journal: Journal) -> None:
     [(Kind.FILTER, "content_filter"), (Kind.CONTEXT, "context_length"), (Kind.BAD_REQUEST, "bad_request")],
 )
 def test_what_can_never_be_had_is_a_reply_too(journal: Journal, kind: Kind, finish: str) -> None:
-    model = FakeModel(Fault(kind, "HTTP 400: no"))
+    model = FakeModel(Reply("Yes.", "stop", 1, 1), Fault(kind, "HTTP 400: no"))
+    ask_all(open_session(journal, model), ["a server that answers"])
     for _ in range(2):
         (reply,) = ask_all(open_session(journal, model), ["a"])
         assert isinstance(reply, Reply) and (reply.finish, reply.text) == (finish, "HTTP 400: no")
-    assert len(model.history) == 1
+    assert len(model.history) == 2
+
+
+def test_refusals_of_a_server_that_answers_nothing_are_asked_again_later(journal: Journal) -> None:
+    session = open_session(journal, FakeModel(*[Fault(Kind.BAD_REQUEST, "HTTP 400: odd")] * 9), slots=9)
+    ask_all(session, [str(number) for number in range(9)])
+    assert isinstance(stopped_by(session), Incomplete) and journal.totals()[0] == 0
+    mended = open_session(journal, FakeModel())
+    assert all(isinstance(reply, Reply) for reply in ask_all(mended, [str(number) for number in range(9)]))
+
+
+def test_refusals_in_a_row_after_good_replies_are_taken_back(journal: Journal) -> None:
+    queue = [Reply("Yes.", "stop", 1, 1), *[Fault(Kind.BAD_REQUEST, "odd")] * 9]
+    session = open_session(journal, FakeModel(*queue), slots=1)
+    ask_all(session, [str(number) for number in range(10)])
+    assert isinstance(stopped_by(session), Incomplete) and journal.totals()[0] == 1
 
 
 def test_what_failed_too_often_is_not_kept(journal: Journal) -> None:

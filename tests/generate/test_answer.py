@@ -111,10 +111,18 @@ def test_a_judge_decides_on_the_support() -> None:
     assert all(text in user.content for text in (CHUNK.text, QUESTION.text, "for a fortnight"))
 
 
-@pytest.mark.parametrize("verdict", [NO, "yes", "{}", '{"supported": "true"}', '{"supported": 1}', "[true]", "{", ""])
-def test_whatever_is_no_clear_yes_is_a_no(verdict: str) -> None:
+@pytest.mark.parametrize("verdict", ["yes", "{}", '{"supported": "true"}', '{"supported": 1}', "[true]", "{", ""])
+def test_a_judge_without_a_clear_verdict_is_asked_again_with_more_room(verdict: str) -> None:
+    judge = fake_chat(verdict, YES)
+    assert answer(fake_chat(GOOD), judge=judge).answer is not None
+    first, second = (sampling for _, sampling in judge.history)
+    assert second.max_tokens == 2 * first.max_tokens and second.attempt != first.attempt
+    assert reason(answer(fake_chat(GOOD), judge=fake_chat(verdict, verdict))) == "no-verdict"
+
+
+def test_a_judge_that_says_no_sends_the_answer_back() -> None:
     chat = fake_chat(GOOD, GOOD)
-    assert reason(answer(chat, judge=fake_chat(verdict, verdict))) == "not-supported"
+    assert reason(answer(chat, judge=fake_chat(NO, NO))) == "not-supported"
     assert "neither in the quotes nor" in chat.history[1][0][-1].content
 
 
@@ -128,7 +136,7 @@ def test_a_given_answer_is_to_be_proved() -> None:
     assert "<GIVEN>14 days</GIVEN>" in chat.history[0][0][1].content
 
 
-@pytest.mark.parametrize("given", ["42", "30 days", "by the administrator"])
+@pytest.mark.parametrize("given", ["42", "30 days", "by the administrator", "114 days", "not 14 days", "4"])
 def test_a_given_answer_that_the_source_does_not_bear_out_makes_no_row(given: str) -> None:
     chat = fake_chat(GOOD, GOOD)
     assert reason(answer(chat, question=replace(QUESTION, given=given))) == "differs-from-given"
