@@ -29,6 +29,14 @@ class ChatError(RaftError):
     """A model that cannot be asked: wrong key, unknown model, no quota, no answer."""
 
 
+class ModelError(RaftError):
+    """A model that is not there, cannot be read, or cannot be used as a student."""
+
+
+class TrainingError(RaftError):
+    """Training that went wrong: not enough memory, no finite loss, a damaged checkpoint."""
+
+
 class DatasetError(RaftError):
     """A dataset folder that cannot be read or written."""
 

@@ -3,7 +3,8 @@
 import shutil
 from pathlib import Path
 
-from raft_cli.config import GenerateConfig, options_of
+from raft_cli.config.generate import GenerateConfig
+from raft_cli.config.option import options_of
 from raft_cli.errors import ConfigError
 from raft_cli.resources import find_resource
 from raft_cli.store import explain_write_error, write_text

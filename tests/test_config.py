@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft_cli.config import FORMATS, KINDS, GenerateConfig, options_of
+from raft_cli.config.generate import FORMATS, KINDS, GenerateConfig
+from raft_cli.config.option import options_of
 from raft_cli.errors import ConfigError
 
 OPTIONS = {name: (default, known) for name, default, known in options_of(GenerateConfig)}

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from raft_cli.cli.options import read_table
-from raft_cli.config import GenerateConfig, options_of
+from raft_cli.config.generate import GenerateConfig
+from raft_cli.config.option import options_of
 from raft_cli.errors import ConfigError, DatasetError
 from raft_cli.project import render_settings, write_project
 from raft_cli.prompts import load_prompts

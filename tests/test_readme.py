@@ -6,7 +6,8 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from raft_cli.cli import app, register_commands
-from raft_cli.config import GenerateConfig, options_of
+from raft_cli.config.generate import GenerateConfig
+from raft_cli.config.option import options_of
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"

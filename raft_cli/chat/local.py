@@ -6,8 +6,8 @@ from typing import Any
 from raft_cli.chat.endpoint import Received
 from raft_cli.cot import strip_thinking
 from raft_cli.data import Message, Reply, Sampling
-from raft_cli.errors import ChatError, MissingExtra
-from raft_cli.student import encode_messages
+from raft_cli.errors import ChatError, MissingExtra, ModelError
+from raft_cli.model import load_student
 
 _DEFAULT_LENGTH = 1024
 
@@ -18,24 +18,25 @@ class LocalModel:
     def __init__(self, folder: str) -> None:
         try:
             import torch
-            from transformers import AutoModelForCausalLM, AutoTokenizer
+            from transformers import AutoModelForCausalLM
         except ImportError as error:
             raise MissingExtra("--teacher local:PATH needs torch: pip install 'raft-cli[train]'") from error
         if not (Path(folder) / "config.json").is_file():
             raise ChatError(f"--teacher local:{folder}: no model there (a folder with config.json is expected)")
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            self._student = load_student(Path(folder), exact=True)
             model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto")
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, ModelError) as error:
             raise ChatError(f"--teacher local:{folder}: cannot be loaded: {error}") from error
         self._torch: Any = torch
         self._model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        self._stops = _find_stops(self._model, self._student.end_id)
         self.identity = f"local {Path(folder).resolve().name} {_fingerprint(Path(folder))}"
 
     async def ask(self, messages: tuple[Message, ...], sampling: Sampling) -> Received:
         """Generate one reply."""
         torch = self._torch
-        ids = encode_messages(self._tokenizer, messages)
+        ids = self._encode(messages)
         limit = min(
             sampling.max_tokens or _DEFAULT_LENGTH,
             getattr(self._model.config, "max_position_embeddings", 1 << 30) - len(ids),
@@ -54,11 +55,24 @@ class LocalModel:
                 temperature=sampling.temperature if warm else None,
                 top_p=None,
                 top_k=None,
-                pad_token_id=self._tokenizer.pad_token_id or self._tokenizer.eos_token_id,
+                pad_token_id=self._student.pad_id,
+                eos_token_id=self._stops,
             )
         said = output[0][len(ids) :]
-        text = strip_thinking(str(self._tokenizer.decode(said, skip_special_tokens=True)))
+        text = strip_thinking(self._student.decode(said.tolist()))
         return _receive(text, "length" if len(said) >= limit else "stop", len(ids), len(said))
+
+    def _encode(self, messages: tuple[Message, ...]) -> list[int]:
+        try:
+            return self._student.encode_prompt(messages)
+        except ModelError as error:
+            raise ChatError(str(error)) from error
+
+
+def _find_stops(model: Any, end: int) -> list[int]:  # noqa: ANN401 - untyped library
+    """Return the tokens that end a reply: those the model names, and the end of the assistant's turn."""
+    named = model.generation_config.eos_token_id
+    return sorted({end, *(named if isinstance(named, list) else [] if named is None else [named])})
 
 
 def _receive(text: str, finish: str, prompt: int, completion: int) -> Received:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raft_cli.config import FORMATS
+from raft_cli.config.generate import FORMATS
 
 
 def export(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from raft_cli.cli.options import add_options, config_parameter
-from raft_cli.config import GenerateConfig
+from raft_cli.config.generate import GenerateConfig
 
 _EPILOG = (
     "Example: `raft generate docs/ manual.pdf -o data/ --teacher gpt-4.1-mini --questions 5` — the key comes from "

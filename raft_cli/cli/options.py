@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from raft_cli.config import Option, options_of
+from raft_cli.config.option import Option, options_of
 from raft_cli.errors import ConfigError
 
 CONFIG_FILE = "raft.toml"

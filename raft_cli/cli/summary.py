@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 import orjson
 import typer
 
-from raft_cli.config import GenerateConfig
+from raft_cli.config.generate import GenerateConfig
 from raft_cli.generate.estimate import Estimate
 from raft_cli.generate.figures import build_figures
 from raft_cli.generate.outcome import Outcome

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from raft_cli.config import GenerateConfig
+from raft_cli.config.generate import GenerateConfig
 from raft_cli.data import Answer, Chunk, Example, Question, Reject
 from raft_cli.generate.carve import carve_splits
 from raft_cli.generate.deduplicate import find_alike

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from raft_cli.config import GenerateConfig
+from raft_cli.config.generate import GenerateConfig
 from raft_cli.corpus.tokens import TokenCounter
 from raft_cli.data import Reject
 from raft_cli.generate.intake import Intake

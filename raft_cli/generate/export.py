@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from raft_cli.config import FORMATS
+from raft_cli.config.generate import FORMATS
 from raft_cli.errors import ConfigError, DatasetError, MissingExtra
 from raft_cli.generate.write import DATA_FILES, export_rows
 from raft_cli.store import explain_write_error, write_lines

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from raft_cli.chat.session import Usage
-from raft_cli.config import GenerateConfig
+from raft_cli.config.generate import GenerateConfig
 from raft_cli.generate.outcome import Outcome
 
 Figures = list[tuple[str, list[tuple[str, str]]]]

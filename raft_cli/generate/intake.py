@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from raft_cli.config import GenerateConfig
+from raft_cli.config.generate import GenerateConfig
 from raft_cli.corpus.ingest import Loaded, drop_duplicates, load_corpus
 from raft_cli.data import Chunk, Document, Reject
 from raft_cli.errors import ConfigError, CorpusError

@@ -10,7 +10,7 @@ from pathlib import Path
 from raft_cli import __version__
 from raft_cli.chat.connect import EXTRACTIVE
 from raft_cli.chat.session import Usage
-from raft_cli.config import GenerateConfig
+from raft_cli.config.generate import GenerateConfig
 from raft_cli.corpus.tokens import TokenCounter
 from raft_cli.data import Reject
 from raft_cli.generate.assemble import Assembly, count_reasons

@@ -11,7 +11,8 @@ from raft_cli.chat.journal import Journal
 from raft_cli.chat.keys import find_access, redact_json, strip_secrets
 from raft_cli.chat.pace import Pace
 from raft_cli.chat.session import Usage
-from raft_cli.config import GenerateConfig, options_of
+from raft_cli.config.generate import GenerateConfig
+from raft_cli.config.option import options_of
 from raft_cli.corpus.tokens import TokenCounter, load_counter
 from raft_cli.data import Chunk, Example, Reject
 from raft_cli.errors import ChatError, CorpusError, DatasetError, Incomplete, Interrupted, RaftError

@@ -13,7 +13,7 @@ from raft_cli.chat.journal import Journal
 from raft_cli.chat.local import LocalModel
 from raft_cli.chat.pace import Pace
 from raft_cli.chat.session import Caps, Session, Usage
-from raft_cli.config import GenerateConfig
+from raft_cli.config.generate import GenerateConfig
 from raft_cli.data import Sampling
 from raft_cli.errors import ChatError, Interrupted, RaftError
 from raft_cli.generate.paid import Harvest, Paid, collect

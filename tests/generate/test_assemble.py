@@ -7,7 +7,7 @@ from fakes import by_id, make_answer, make_chunks, make_question, quote_chunk, u
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from raft_cli.config import GenerateConfig
+from raft_cli.config.generate import GenerateConfig
 from raft_cli.data import Answer, Question
 from raft_cli.generate.assemble import Assembly, assemble, count_reasons, make_row
 from raft_cli.prompts import load_prompts

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from fakes import by_id, make_answer, make_chunks, make_question, quote_chunk, unlike_question
 
-from raft_cli.config import GenerateConfig
+from raft_cli.config.generate import GenerateConfig
 from raft_cli.data import Question
 from raft_cli.generate.assemble import Assembly, assemble
 from raft_cli.generate.card import render_card

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from raft_cli.config import FORMATS
+from raft_cli.config.generate import FORMATS
 from raft_cli.errors import ConfigError, DatasetError
 from raft_cli.generate.export import export_dataset
 from raft_cli.generate.formats import CONVERTERS

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from fakes import BEGIN, END, make_chunk, make_question, quote_chunk
 
-from raft_cli.config import FORMATS
+from raft_cli.config.generate import FORMATS
 from raft_cli.data import Example, Role
 from raft_cli.generate.formats import CONVERTERS, build_row, check_row
 

@@ -9,7 +9,7 @@ from fakes import make_chunk, make_chunks
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft_cli.config import KINDS
+from raft_cli.config.generate import KINDS
 from raft_cli.data import Chunk
 from raft_cli.errors import CorpusError
 from raft_cli.generate.plan import choose_pilot, plan_own_questions, plan_tasks, read_own_questions

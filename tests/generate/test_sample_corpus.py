@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from check_dataset import check
 
-from raft_cli.config import GenerateConfig
+from raft_cli.config.generate import GenerateConfig
 from raft_cli.errors import ConfigError
 from raft_cli.generate.outcome import Outcome
 from raft_cli.generate.pipeline import generate_dataset

@@ -1,61 +1,13 @@
-"""Settings of each command: every default once, every range checked once. Knows neither flags nor files."""
+"""Settings of `raft generate`: every default once, every range checked once. Knows neither flags nor files."""
 
-import dataclasses
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
+from raft_cli.config.option import check_ranges, option
 from raft_cli.errors import ConfigError
 
 KINDS = ("factoid", "reasoning", "procedural", "multi-hop")
 FORMATS = ("messages", "prompt-completion", "completion", "chat", "sharegpt", "alpaca", "eval")
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """What a flag needs to know of a setting.
-
-    Attributes:
-        several: Whether it is a list of choices, separated by commas.
-        paid: Whether a change of it makes other requests (a folder then needs `--update`).
-    """
-
-    help: str
-    panel: str
-    choices: tuple[str, ...] = ()
-    several: bool = False
-    low: float | None = None
-    high: float | None = None
-    paid: bool = False
-    metavar: str = ""
-
-
-def option(default: Any, help: str, panel: str, **more: Any) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """Declare a setting with its default, help and range."""
-    return field(default=default, metadata={"option": Option(help=help, panel=panel, **more)})
-
-
-def options_of(config: type) -> Iterator[tuple[str, Any, Option]]:
-    """Yield name, default and option of each setting of a configuration class."""
-    for setting in dataclasses.fields(config):
-        yield setting.name, setting.default, setting.metadata["option"]
-
-
-def _check_ranges(config: object) -> None:
-    for name, _, known in options_of(type(config)):
-        value = getattr(config, name)
-        flag = "--" + name.replace("_", "-")
-        if value is None or value == "":
-            continue
-        for item in value.split(",") if known.several else [value]:
-            if known.choices and item not in known.choices:
-                raise ConfigError(f"{flag} {value}: unknown value {item!r}; choose from {', '.join(known.choices)}")
-        if known.low is not None and not value >= known.low:
-            raise ConfigError(f"{flag} {value}: must be at least {known.low:g}")
-        if known.high is not None and not value <= known.high:
-            raise ConfigError(f"{flag} {value}: must be at most {known.high:g}")
-
 
 _TEACHER = "Teacher"
 _PACE = "Pace and spending"
@@ -204,7 +156,7 @@ class GenerateConfig:
     retry_rejected: bool = option(False, "Ask anew what was rejected.", _RUN)
 
     def __post_init__(self) -> None:
-        _check_ranges(self)
+        check_ranges(self)
         self._check_extra_body()
         if not self.kinds:
             raise ConfigError(f"--kinds is empty; choose from {', '.join(KINDS)}")

@@ -1,0 +1,1 @@
+"""Settings of each command: every default once, every range checked once."""

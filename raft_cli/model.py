@@ -1,0 +1,159 @@
+"""Find a model: a folder on disk or an id of the Hugging Face Hub, and read its tokenizer. Loads no weights."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from raft_cli.data import Message
+from raft_cli.errors import MissingExtra, ModelError
+from raft_cli.student import Student
+from raft_cli.template import compile_template
+
+ROLES = ("bos_token", "eos_token", "pad_token", "unk_token")
+_SMALL = ["*.json", "*.jinja", "*.txt", "tokenizer.model", "*.tiktoken"]
+_WEIGHTS = ["*.safetensors"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFolder:
+    """A model on disk.
+
+    Attributes:
+        name: As the user gave it, a relative path made absolute: what an adapter remembers as its base.
+        path: Where its files lie.
+        config: Its `config.json`.
+        revision: Commit of a model from the Hub, else empty.
+    """
+
+    name: str
+    path: Path
+    config: Mapping[str, Any]
+    revision: str = ""
+
+
+def find_model(name: str, *, weights: bool, revision: str = "") -> ModelFolder:
+    """Return a model's folder, fetching it from the Hub when `name` is no folder.
+
+    Args:
+        weights: Whether the weights are needed too, or configuration and tokenizer only.
+
+    Raises:
+        ModelError: There is no such model, it cannot be fetched, or the folder is none of a model.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return _read_folder(str(path.resolve()), path.resolve(), weights=weights)
+    if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1 or path.parent.is_dir():
+        raise ModelError(f"--model {name}: no such folder (and an id of the Hub looks like ORGANISATION/NAME)")
+    fetched = _fetch(name, weights=weights, revision=revision)
+    folder = _read_folder(name, fetched, weights=weights)
+    return ModelFolder(folder.name, folder.path, folder.config, revision=fetched.name)
+
+
+def _read_folder(name: str, path: Path, *, weights: bool) -> ModelFolder:
+    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
+        raise ModelError(f"{name} is an adapter, no whole model; `raft merge {name} -o DIR` makes one of it")
+    try:
+        config = json.loads((path / "config.json").read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{name}: no config.json there; is it a folder of a transformers model?") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{name}: config.json cannot be read: {error}") from error
+    if weights and not any(path.glob("*.safetensors")):
+        raise ModelError(f"{name}: no *.safetensors there; weights in other formats are not loaded")
+    return ModelFolder(name, path, config)
+
+
+def _fetch(name: str, *, weights: bool, revision: str) -> Path:
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise MissingExtra(f"--model {name}: fetching it needs pip install 'raft-cli[train]'") from error
+    wanted = [*_SMALL, *_WEIGHTS] if weights else _SMALL
+    try:
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
+    except HFValidationError as error:
+        raise ModelError(f"--model {name}: neither a folder nor an id of the Hub") from error
+    except LocalEntryNotFoundError as error:
+        raise ModelError(
+            f"--model {name}: not in the local cache, and the Hub cannot be reached (offline?); fetch it once where "
+            "there is a network, or give a folder"
+        ) from error
+    except HfHubHTTPError as error:
+        status = error.response.status_code if error.response is not None else 0
+        why = {
+            401: "not there, or not open to you (set HF_TOKEN)",
+            403: "its terms are not accepted yet",
+            404: "not there",
+        }
+        raise ModelError(f"--model {name}: {why.get(status, f'the Hub answered {status}')}") from error
+    except OSError as error:
+        raise ModelError(f"--model {name}: cannot be fetched: {error}") from error
+
+
+def load_student(folder: Path, *, exact: bool = False) -> Student:
+    """Read tokenizer and template of a model folder.
+
+    Args:
+        exact: Let transformers read them (needs torch), as servers do; otherwise its files are read directly, which is
+            fast, and transformers only where they do not suffice.
+
+    Raises:
+        ModelError: There is no tokenizer there, or it has no token to end a turn with.
+    """
+    if exact or not (folder / "tokenizer.json").is_file():
+        return _load_with_transformers(folder)
+    from jinja2 import TemplateSyntaxError
+    from tokenizers import Tokenizer
+
+    try:
+        core = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    except Exception as error:  # tokenizers raises bare exceptions
+        raise ModelError(f"{folder}: its tokenizer cannot be read: {error}") from error
+    core.no_padding()
+    core.no_truncation()
+    tokens = {role: text for role in ROLES if (text := _text_of(settings.get(role)))}
+    template = _find_template(folder, settings)
+    try:
+        render = compile_template(template, tokens) if template else None
+    except TemplateSyntaxError:
+        return _load_with_transformers(folder)
+    return Student(core, template=template, tokens=tokens, render=render, name=str(folder))
+
+
+def _load_with_transformers(folder: Path) -> Student:
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as error:
+        raise ModelError(f"{folder}: no tokenizer.json there, and transformers is not installed") from error
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        core = tokenizer.backend_tokenizer
+    except Exception as error:  # whatever a broken tokenizer makes transformers raise
+        raise ModelError(f"{folder}: its tokenizer cannot be read: {error}") from error
+
+    def render(messages: Sequence[Message], opened: bool) -> str:
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        return str(tokenizer.apply_chat_template(turns, add_generation_prompt=opened, tokenize=False))
+
+    template = tokenizer.chat_template or ""
+    tokens = {role: text for role in ROLES if (text := getattr(tokenizer, role, None))}
+    return Student(core, template=str(template), tokens=tokens, render=render if template else None, name=str(folder))
+
+
+def _text_of(token: Any) -> str:  # noqa: ANN401 - a string, or a mapping with its content
+    return str(token.get("content", "") if isinstance(token, dict) else token or "")
+
+
+def _find_template(folder: Path, settings: Mapping[str, Any]) -> str:
+    path = folder / "chat_template.jinja"
+    if path.is_file():
+        return path.read_text(encoding="utf-8")
+    held = settings.get("chat_template") or ""
+    if isinstance(held, list):  # several, by name
+        held = next((each["template"] for each in held if each.get("name") == "default"), "")
+    return str(held)
