@@ -22,7 +22,7 @@ help:
 # Torch first and by pip: other packages then find it installed and pull nothing larger.
 .venv/dev: .venv/core
 	$(PIP) torch
-	$(PIP) --editable ".[train,dev]"
+	$(PIP) --editable ".[train,qlora,dev]"
 	@touch $@
 
 # A second environment with the built wheel and no torch, for the tests of what is shipped.

@@ -61,6 +61,8 @@ def _read_folder(name: str, path: Path, *, weights: bool) -> ModelFolder:
         raise ModelError(f"{name}: no config.json there; is it a folder of a transformers model?") from error
     except (OSError, ValueError) as error:
         raise ModelError(f"{name}: config.json cannot be read: {error}") from error
+    if not isinstance(config, dict):
+        raise ModelError(f"{name}: config.json cannot be read: not a JSON object")
     if weights and not any(path.glob("*.safetensors")):
         raise ModelError(f"{name}: no *.safetensors there; weights in other formats are not loaded")
     return ModelFolder(name, path, config)
@@ -111,7 +113,10 @@ def load_student(folder: Path, *, exact: bool = False) -> Student:
 
     try:
         core = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+        settings = {
+            **_read_mapping(folder / "special_tokens_map.json"),
+            **_read_mapping(folder / "tokenizer_config.json"),
+        }
     except Exception as error:  # tokenizers raises bare exceptions
         raise ModelError(f"{folder}: its tokenizer cannot be read: {error}") from error
     core.no_padding()
@@ -136,13 +141,23 @@ def _load_with_transformers(folder: Path) -> Student:
     except Exception as error:  # whatever a broken tokenizer makes transformers raise
         raise ModelError(f"{folder}: its tokenizer cannot be read: {error}") from error
 
+    held = tokenizer.chat_template or ""
+    template = _choose_template(held) if isinstance(held, dict) else str(held)
+
     def render(messages: Sequence[Message], opened: bool) -> str:
         turns = [{"role": message.role, "content": message.content} for message in messages]
-        return str(tokenizer.apply_chat_template(turns, add_generation_prompt=opened, tokenize=False))
+        return str(
+            tokenizer.apply_chat_template(turns, chat_template=template, add_generation_prompt=opened, tokenize=False)
+        )
 
-    template = tokenizer.chat_template or ""
+    core.no_padding()
+    core.no_truncation()
     tokens = {role: text for role in ROLES if (text := getattr(tokenizer, role, None))}
-    return Student(core, template=str(template), tokens=tokens, render=render if template else None, name=str(folder))
+    return Student(core, template=template, tokens=tokens, render=render if template else None, name=str(folder))
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    return dict(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
 
 def _text_of(token: Any) -> str:  # noqa: ANN401 - a string, or a mapping with its content
@@ -154,6 +169,9 @@ def _find_template(folder: Path, settings: Mapping[str, Any]) -> str:
     if path.is_file():
         return path.read_text(encoding="utf-8")
     held = settings.get("chat_template") or ""
-    if isinstance(held, list):  # several, by name
-        held = next((each["template"] for each in held if each.get("name") == "default"), "")
-    return str(held)
+    return _choose_template({each["name"]: each["template"] for each in held}) if isinstance(held, list) else str(held)
+
+
+def _choose_template(named: Mapping[str, str]) -> str:
+    """Return the template for plain chat of several (`default`, `tool_use`, `rag`)."""
+    return str(named.get("default") or next(iter(named.values()), ""))

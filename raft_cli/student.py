@@ -1,6 +1,6 @@
 """A model's tokenizer and chat template, without torch: messages to token ids, the same for training and for asking."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from raft_cli.data import Message
@@ -39,12 +39,18 @@ class Student:
         self._name = name
         self.template = template
         self.dated = "strftime_now" in template
-        self._special = [token.content for token in core.get_added_tokens_decoder().values() if token.special]
+        added = core.get_added_tokens_decoder().values()
+        self._special = [token.content for token in added if token.special]
+        self._added = [token.content for token in added if token.content.strip()]
         self._opening, self._closing, self._tail = self._probe()
         self.end_token = self._find_end(tokens)
         self.end_id = int(core.token_to_id(self.end_token))
+        self._bare = self.end_token not in self._added  # its text would not be read as one token
+        self._closing = self._closing.removesuffix(self.end_token) if self._bare else self._closing
+        self._control = _group_by_start({*self._special, self.end_token})
         self.pad_id, self.pad_chosen = self._find_pad(tokens)
         self._head = self._encode([self._tail])[0] if self._tail else []
+        self._trailing = self._count_trailing()
 
     def _probe(self) -> tuple[str, str, str]:
         """Return what the template writes before an answer, after it, and the end of a prompt from its last token."""
@@ -61,14 +67,14 @@ class Student:
 
     def _find_end(self, tokens: Mapping[str, str]) -> str:
         """Return the token that ends the assistant's turn, and cut the closing text behind it."""
-        found = min(
-            ((self._closing.find(token), token) for token in self._special if token in self._closing), default=None
-        )
-        if found:
-            self._closing = self._closing[: found[0] + len(found[1])]
-            return str(found[1])
         end = tokens.get("eos_token", "")
-        if not end or self._core.token_to_id(end) is None:
+        for known in (self._special, [end] if self._knows(end) else [], self._added):
+            found = [(self._closing.find(token), -len(token), token) for token in known if token in self._closing]
+            if found:
+                at, _, token = min(found)
+                self._closing = self._closing[: at + len(token)]
+                return str(token)
+        if not self._knows(end):
             raise ModelError(
                 f"{self._name}: its tokenizer has no end-of-sequence token, so a student could never learn to stop; "
                 "set eos_token in its tokenizer_config.json"
@@ -76,12 +82,21 @@ class Student:
         self._closing = end
         return end
 
+    def _knows(self, token: str) -> bool:
+        return bool(token) and self._core.token_to_id(token) is not None
+
+    def _count_trailing(self) -> int:
+        """Return how many tokens the tokenizer puts behind every text of its own accord (T5 does, some others)."""
+        plain, dressed = self._encode([_PROBE])[0], self._encode([_PROBE], special=True)[0]
+        extra = len(dressed) - len(plain)
+        return next((extra - at for at in range(extra + 1) if dressed[at : at + len(plain)] == plain), 0)
+
     def _find_pad(self, tokens: Mapping[str, str]) -> tuple[int, bool]:
         named = tokens.get("pad_token", "")
-        if named and named != self.end_token and self._core.token_to_id(named) is not None:
+        if named != self.end_token and self._knows(named):
             return int(self._core.token_to_id(named)), False
         for spare in (*_SPARE_PADS, tokens.get("unk_token", "")):
-            if spare and spare != self.end_token and self._core.token_to_id(spare) is not None:
+            if spare != self.end_token and self._knows(spare):
                 return int(self._core.token_to_id(spare)), True
         return (0 if self.end_id else 1), True
 
@@ -127,21 +142,25 @@ class Student:
             joint = self._encode([self._tail + text for text in said])
             heads = [self._head] * len(said)
         else:
-            joint = self._encode_prompt_texts([text + more for text, more in zip(texts, said, strict=True)], cut=False)
+            joint = self._encode_prompt_texts([text + more for text, more in zip(texts, said, strict=True)])
             heads = prompts
         alone = [at for at, (head, ids) in enumerate(zip(heads, joint, strict=True)) if ids[: len(head)] != head]
         completions = [ids[len(head) :] for head, ids in zip(heads, joint, strict=True)]
         for at, ids in zip(alone, self._encode([said[at] for at in alone]), strict=True):
             completions[at] = ids
-        return list(zip(prompts, completions, strict=True))
+        return [(prompt, self._end(ids)) for prompt, ids in zip(prompts, completions, strict=True)]
+
+    def _end(self, completion: Ids) -> Ids:
+        return completion if completion[-1:] == [self.end_id] else [*completion, self.end_id]
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Return the number of tokens of each text, without special tokens."""
         return [len(ids) for ids in self._encode(texts)]
 
     def find_special(self, text: str) -> str:
-        """Return the first special token that stands in `text` as plain characters, or an empty string."""
-        return next((token for token in self._special if token in text), "")
+        """Return a special token that stands in `text` as plain characters, or an empty string."""
+        likely = (tokens for start, tokens in self._control.items() if start in text)
+        return next((token for tokens in likely for token in tokens if token in text), "")
 
     def decode(self, ids: Sequence[int], *, keep_special: bool = False) -> str:
         """Return the text of token ids."""
@@ -154,12 +173,20 @@ class Student:
         except Exception as error:  # templates raise whatever jinja or their author chose
             raise ModelError(f"the chat template of {self._name} cannot render the prompt: {error}") from error
 
-    def _encode_prompt_texts(self, texts: Sequence[str], *, cut: bool = True) -> list[Ids]:
-        """Encode whole prompts; a base model's tokenizer adds its own opening token, and no end is left on a prompt."""
+    def _encode_prompt_texts(self, texts: Sequence[str]) -> list[Ids]:
+        """Encode whole prompts; a base model's tokenizer adds its own opening token, but no closing one."""
         if self._render is not None:
             return self._encode(texts)
         ids = self._encode(texts, special=True)
-        return [each[:-1] if cut and each and each[-1] == self.end_id else each for each in ids]
+        return [each[: len(each) - self._trailing] for each in ids] if self._trailing else ids
 
     def _encode(self, texts: Sequence[str], *, special: bool = False) -> list[Ids]:
         return [encoded.ids for encoded in self._core.encode_batch_fast(list(texts), add_special_tokens=special)]
+
+
+def _group_by_start(tokens: Collection[str]) -> dict[str, list[str]]:
+    """Return tokens by their first two characters: a text without these holds none of the group."""
+    groups: dict[str, list[str]] = {}
+    for token in sorted(tokens):
+        groups.setdefault(token[:2], []).append(token)
+    return groups

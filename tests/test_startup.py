@@ -7,7 +7,7 @@ import sys
 import pytest
 
 HEAVY = "torch transformers trl peft datasets openai tiktoken aiohttp numpy rapidfuzz jinja2 pypdfium2".split()
-HELP = [["--help"], ["generate", "--help"], ["init", "--help"], ["export", "--help"]]
+HELP = [["--help"], ["generate", "--help"], ["init", "--help"], ["export", "--help"], ["merge", "--help"]]
 SHOW_LOADED = """
 import sys
 from raft_cli.cli import main

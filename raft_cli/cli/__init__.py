@@ -66,9 +66,9 @@ def _show_error(error: RaftError) -> None:
 
 def register_commands() -> None:
     """Add the commands to the application."""
-    from raft_cli.cli import export, generate, init
+    from raft_cli.cli import export, generate, init, merge, train
 
-    for module in (generate, init, export):
+    for module in (generate, train, init, export, merge):
         module.register(app, _NORMALISED)
 
 

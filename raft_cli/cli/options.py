@@ -3,7 +3,7 @@
 import inspect
 import tomllib
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -71,6 +71,16 @@ def config_parameter(command: str, config: type) -> inspect.Parameter:
     return inspect.Parameter(
         "config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[str | None, option]
     )
+
+
+def find_explicit(ctx: typer.Context, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a flag or the settings file gave."""
+    return {name: value for name, value in settings.items() if _is_given(ctx, name)}
+
+
+def _is_given(ctx: typer.Context, name: str) -> bool:
+    source = ctx.get_parameter_source(name)
+    return source is not None and source.name != "DEFAULT"
 
 
 def read_table(path: Path, command: str, config: type) -> dict[str, object]:

@@ -19,9 +19,9 @@ def show_outcome(outcome: Outcome, config: GenerateConfig, *, as_json: bool) -> 
         typer.echo(orjson.dumps(record, option=orjson.OPT_INDENT_2).decode())
         return
     for title, lines in build_figures(outcome, config):
-        _show_group(title, lines)
+        show_group(title, lines)
     if outcome.rejects:
-        _show_group("Set aside", [(reason, f"{count:,}") for reason, count in outcome.rejects.items()])
+        show_group("Set aside", [(reason, f"{count:,}") for reason, count in outcome.rejects.items()])
     _show_unread(outcome.unread, where=", see rejected.jsonl")
     for warning in outcome.warnings:
         typer.echo(typer.style("note: ", fg=typer.colors.YELLOW) + warning)
@@ -37,7 +37,7 @@ def show_estimate(estimate: Estimate, *, as_json: bool) -> None:
         typer.echo(orjson.dumps(estimate, option=orjson.OPT_INDENT_2).decode())
         return
     cost = f"${estimate.cost:,.2f}" if estimate.cost is not None else "unknown: give --price-in and --price-out"
-    _show_group(
+    show_group(
         "Dry run (nothing was sent or written)",
         [
             ("Files", f"{estimate.files:,}"),
@@ -54,7 +54,8 @@ def show_estimate(estimate: Estimate, *, as_json: bool) -> None:
         typer.echo("The folder holds replies already; those that fit are reused, so less will be asked.")
 
 
-def _show_group(title: str, lines: Sequence[tuple[str, str]]) -> None:
+def show_group(title: str, lines: Sequence[tuple[str, str]]) -> None:
+    """Print a title and, below it, labels with their values in one column."""
     typer.echo(typer.style(title, bold=True))
     width = max(len(label) for label, _ in lines)
     for label, value in lines:

@@ -1,7 +1,9 @@
 """Settings of `raft train`: every default once, every range checked once, and the presets that change several."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from raft_cli.config.option import check_ranges, option
 from raft_cli.errors import ConfigError
@@ -14,9 +16,16 @@ PRESETS: MappingProxyType[str, MappingProxyType[str, object]] = MappingProxyType
     {
         name: MappingProxyType(settings)
         for name, settings in {
-            "smoke": {"max_steps": 20, "evals": 1, "device": "cpu"},
+            "smoke": {  # a tiny model of random weights on any CPU: adapters on such a base would learn nothing
+                "method": "full",
+                "learning_rate": 5e-3,
+                "batch": 8,
+                "max_steps": 40,
+                "eval_rows": 16,
+                "device": "cpu",
+            },
             "qlora-16g": {"method": "qlora", "checkpointing": "on", "micro_tokens": 4096},
-            "lora-24g": {"method": "lora", "checkpointing": "on", "micro_tokens": 8192},
+            "lora-24g": {"method": "lora", "checkpointing": "on", "micro_tokens": 6144},
             "lora-80g": {"method": "lora", "checkpointing": "off", "micro_tokens": 8192},
             "lora-h200": {"method": "lora", "checkpointing": "off", "micro_tokens": 16384},
             "full-h200": {"method": "full", "checkpointing": "on", "micro_tokens": 8192},
@@ -84,7 +93,7 @@ class TrainConfig:
     epochs: float | None = option(
         None, "Passes over the rows. Default: 1 from 10,000 rows on, 2 from 3,000, else 3.", _STEPS, low=0.001
     )
-    max_steps: int | None = option(None, "Stop after this many steps, whatever the epochs.", _STEPS, low=1)
+    max_steps: int | None = option(None, "Stop after this many steps, though the epochs are not done.", _STEPS, low=1)
     batch: int | None = option(
         None, "Rows in a step, over all devices. Default: 32 for adapters, 64 for full.", _STEPS, low=1
     )
@@ -121,7 +130,13 @@ class TrainConfig:
         None, "Most tokens of a micro-batch on one device. Default: what the memory plan allows.", _MEMORY, low=16
     )
 
-    evals: int = option(4, "Evaluations, with a checkpoint each, per epoch.", _WATCH, low=1)
+    evals: int | None = option(
+        None,
+        "Evaluations, with a checkpoint each, per epoch. Default: 4, fewer where they would take over a fifth of the "
+        "time.",
+        _WATCH,
+        low=1,
+    )
     patience: int = option(3, "Stop after this many evaluations without improvement; 0: never.", _WATCH, low=0)
     keep: int = option(3, "Checkpoints to keep besides the best.", _WATCH, low=1)
     report_to: str = option(
@@ -156,6 +171,8 @@ class TrainConfig:
             raise ConfigError("--model is missing: a folder, or an id of the Hub such as Qwen/Qwen2.5-7B-Instruct")
         if self.method == "full" and (self.dora or self.rslora):
             raise ConfigError("--dora and --rslora are ways to build adapters; --method full has none")
+        if not self.targets.strip(" ,"):
+            raise ConfigError("--targets is empty: all-linear, or names such as q_proj,v_proj")
         if self.learning_rate == 0:
             raise ConfigError("--learning-rate 0: would learn nothing")
         if self.nodes > 1 and not self.rendezvous:
@@ -168,3 +185,13 @@ class TrainConfig:
             raise ConfigError(
                 "--packing on with --attention eager keeps the whole attention matrix; use sdpa or varlen"
             )
+
+
+def apply_preset(explicit: Mapping[str, Any]) -> TrainConfig:
+    """Build the configuration from what was set by flag or file, over what its preset sets, over the defaults.
+
+    Raises:
+        ConfigError: A value, or the preset, is unknown.
+    """
+    preset = PRESETS.get(str(explicit.get("preset") or ""), MappingProxyType({}))
+    return TrainConfig(**{**preset, **explicit})

@@ -13,7 +13,7 @@ from raft_cli.cli import app, register_commands
 from raft_cli.resources import find_resource
 
 register_commands()
-COMMANDS = ("generate", "init", "export")
+COMMANDS = ("generate", "init", "export", "merge")
 TEXT = "The {n} pump of the northern hall runs at {n}00 turns a minute and is greased every {n} weeks by hand. "
 
 
@@ -211,3 +211,14 @@ def test_init_writes_a_project_that_runs(tmp_path: Path) -> None:
         "--prompts", "new/prompts", "--config", "new/raft.toml",
     )  # fmt: skip
     assert made.exit_code == 0, made.output
+
+
+def test_init_needs_a_folder_and_overwrites_no_model(tmp_path: Path) -> None:
+    said = error(raft("init"))
+    assert "raft init DIR" in said and "--tiny-model DIR" in said
+    Path("tiny").mkdir()
+    Path("tiny/mine.txt").write_text("mine")
+    assert "--tiny-model tiny exists already; choose another folder" in error(
+        raft("init", "new", "--tiny-model", "tiny")
+    )
+    assert [path.name for path in Path().rglob("*")] == ["tiny", "mine.txt"]

@@ -1,0 +1,157 @@
+"""The order of training: prepare, write down, train, finish. The only place that knows it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from raft_cli.config.train import TrainConfig
+from raft_cli.errors import ConfigError, Interrupted, RaftError, TrainingError
+from raft_cli.progress import Progress
+from raft_cli.store import read_json, write_json, write_lines, write_text
+from raft_cli.train.folder import MANIFEST, check_run, claim_run, compare_run, lock_run, unlock_run
+from raft_cli.train.launch import launch
+from raft_cli.train.metrics import read_metrics
+from raft_cli.train.outcome import RESULT, ROWS, Outcome, build_manifest, take_weights, write_outcome
+from raft_cli.train.prepare import Prepared, group_training, group_validation, prepare_run
+from raft_cli.train.records import Recipe
+from raft_cli.train.report import render_report
+from raft_cli.train.rows import show_row
+from raft_cli.train.shelf import write_shelf
+from raft_cli.train.worker import read_recipe, write_recipe
+
+PLAN = "plan.json"
+_FREE = {"model", "dry_run", "report_to", "keep", "preset", "node_rank", "rendezvous", "revision", "max_lost"}
+_WAIT = 1800.0  # seconds that the other machines wait for the first
+
+
+def plan_run(data: Path, config: TrainConfig) -> Prepared:
+    """Return what a run would be; write nothing."""
+    return prepare_run(data, config)
+
+
+def train_student(data: Path, out: Path, config: TrainConfig, progress: Progress) -> Outcome:
+    """Train, or go on where an earlier start of the same command stopped, or tell that it is done.
+
+    Raises:
+        ConfigError: The folder holds a run with other settings.
+        Interrupted: Stopped on request; the same command goes on.
+        RaftError: The data, the model or the machine do not allow it.
+    """
+    with _interruptible():
+        if config.node_rank:
+            return _join(out, config, prepare_run(data, config), progress)
+        check_run(out)
+        return _train(data, out, config, prepare_run(data, config), progress)
+
+
+def _train(data: Path, out: Path, config: TrainConfig, prepared: Prepared, progress: Progress) -> Outcome:
+    with _locked(out) as lock:
+        claim_run(out, describe_run(config, prepared))
+        if (out / MANIFEST).exists():
+            return Outcome(out, read_json(out / MANIFEST), True, prepared.notes)
+        if not (out / PLAN).exists():
+            write_down(out, prepared)
+        recipe = resume_recipe(out, prepared)
+        if not (out / RESULT).exists():
+            for note in prepared.plan.notes:
+                progress.say(f"note: {note}")
+            with _reported(out, data, config, prepared, progress):
+                launch(out, recipe, progress, node_rank=0, rendezvous=config.rendezvous, lock=lock)
+        take_weights(out, recipe)
+        manifest = build_manifest(out, data, config, prepared, recipe)
+        write_outcome(out, manifest)
+    return Outcome(out, manifest, False, prepared.notes)
+
+
+def describe_run(config: TrainConfig, prepared: Prepared) -> dict[str, object]:
+    """Return what makes a run this run: data, base, and every setting that changes a weight."""
+    model = prepared.model
+    bound = {name: value for name, value in asdict(config).items() if name not in _FREE}
+    base = {"name": model.name, "revision": model.revision}
+    return {"data": dict(prepared.dataset.files), "base": base, **bound}
+
+
+def resume_recipe(out: Path, prepared: Prepared) -> Recipe:
+    """Return the recipe that the run began with, with what may change since: places, trackers, checkpoints to keep.
+
+    Raises:
+        ConfigError: It began on other devices than there are now.
+    """
+    begun, now = read_recipe(out), prepared.recipe
+    if begun.device != now.device or begun.processes > now.processes:
+        raise ConfigError(
+            f"{out} was begun on {begun.processes} {begun.device} device(s), here it would be {now.processes} "
+            f"{now.device}: go on where there are as many, or choose another -o"
+        )
+    recipe = replace(begun, base_path=now.base_path, report_to=now.report_to, keep=now.keep)
+    if recipe != begun:
+        write_recipe(out, recipe)
+    return recipe
+
+
+def write_down(out: Path, prepared: Prepared) -> None:
+    """Write rows, recipe, one row to look at, what was set aside, and last the plan: the run can start."""
+    recipe = prepared.recipe
+    write_shelf(out / ROWS, "train", prepared.rows, group_training(prepared.rows, recipe))
+    write_shelf(out / ROWS, "validation", prepared.validation, group_validation(prepared.validation, recipe))
+    write_recipe(out, recipe)
+    write_text(out / "example.txt", show_row(prepared.student, prepared.rows[0]))
+    write_lines(out / "overflow.jsonl", prepared.overflow)
+    write_json(out / PLAN, asdict(prepared.plan))
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted("at once; whole checkpoints are kept, run the same command to go on") from error
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[int]:
+    lock = lock_run(out)
+    try:
+        yield lock
+    finally:
+        unlock_run(lock)
+
+
+@contextmanager
+def _reported(
+    out: Path, data: Path, config: TrainConfig, prepared: Prepared, progress: Progress
+) -> Iterator[None]:
+    """Leave a report of what was trained so far, when training stops before its end."""
+    try:
+        yield
+    except (RaftError, KeyboardInterrupt):
+        if metrics := read_metrics(out):
+            manifest = build_manifest(out, data, config, prepared, read_recipe(out))
+            write_text(out / "report.html", render_report(manifest, metrics))
+            progress.say(f"curves so far: {out / 'report.html'}")
+        raise
+
+
+def _join(out: Path, config: TrainConfig, prepared: Prepared, progress: Progress) -> Outcome:
+    """Train as a machine other than the first, in the run folder that the first has prepared on shared storage."""
+    _await(out / PLAN, "prepared the run")
+    compare_run(out, describe_run(config, prepared))
+    before = (out / MANIFEST).exists()
+    if not (out / RESULT).exists():
+        recipe = read_recipe(out)
+        launch(out, recipe, progress, node_rank=config.node_rank, rendezvous=config.rendezvous, lock=None)
+    _await(out / MANIFEST, "written the tuned model")
+    return Outcome(out, read_json(out / MANIFEST), before, prepared.notes)
+
+
+def _await(path: Path, what: str) -> None:
+    started = time.monotonic()
+    while not path.exists():
+        if time.monotonic() - started > _WAIT:
+            raise TrainingError(
+                f"{path.parent}: machine 0 has not {what} in {_WAIT / 60:.0f} minutes; is -o on storage that all "
+                "machines share, and does the same command run there with --node-rank 0?"
+            )
+        time.sleep(1)
