@@ -5,7 +5,8 @@ class RaftError(Exception):
     """A foreseeable failure, shown without a stack trace.
 
     Attributes:
-        exit_code: What the process exits with (1 failed, 2 usage, 3 incomplete but resumable, 130 interrupted).
+        exit_code: What the process exits with (1 failed, 2 usage, 3 incomplete but resumable,
+            4 gate failed, 130 interrupted).
     """
 
     exit_code = 1
@@ -43,6 +44,12 @@ class DatasetError(RaftError):
 
 class MissingExtra(RaftError):
     """A feature whose optional packages are not installed."""
+
+
+class GateFailed(RaftError):
+    """An evaluation that ran to its end, of which a gate was not passed."""
+
+    exit_code = 4
 
 
 class Incomplete(RaftError):

@@ -23,6 +23,10 @@ _ENGLISH = frozenset(
     "the a an of to and in is are for with on by be as at or from that this it not if when must can may "
     "will which has have was were do does how what where who why".split()
 )
+YES_NO = frozenset(
+    "yes no true false 是 否 是的 不是 对 不对 可以 不可以 不能 能 支持 不支持 需要 不需要 有 没有".split()
+)
+SAME = 90.0  # `alike` from which two questions with the same figures say the same
 STOP_WORDS = _ENGLISH | frozenset(
     "its their there these those than then also only into but they you your we our he she his her i me my about "
     "should would could been being each any all some such so no".split()
@@ -155,3 +159,28 @@ def _append_trimmed(spans: list[Span], text: str, start: int, stop: int) -> None
     left = len(piece) - len(piece.lstrip())
     if right := len(piece.rstrip()):
         spans.append((start + left, start + right))
+
+
+def alike(one: str, other: str) -> float:
+    """Return how alike two questions are, 0 to 100; CJK characters count as tokens of their own."""
+    from rapidfuzz import fuzz
+
+    return fuzz.token_set_ratio(tokenise(one), tokenise(other))
+
+
+def same_figures(one: str, other: str) -> bool:
+    """Tell whether two texts agree in their numbers and negations."""
+    return numbers(one) == numbers(other) and negations(one) == negations(other)
+
+
+def tokenise(text: str) -> str:
+    """Return the folded words of a text, blank-separated, with each CJK character a word."""
+    return " ".join(re.sub(f"([{CJK}])", r" \1 ", re.sub(r"[^\w\s]|_", " ", fold(text))).split())
+
+
+def is_specific(final: str) -> bool:
+    """Tell whether an answer is long enough that a passage containing it gives it away."""
+    folded = fold(final).strip(" .。")
+    if folded in YES_NO:
+        return False
+    return len(re.findall(f"[{CJK}]", folded)) >= 2 or len(folded) >= 4

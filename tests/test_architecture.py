@@ -31,7 +31,7 @@ STAGES = {
     "deduplicate": {"check"},
     "split": set(),
     "carve": {"split"},
-    "distract": {"check"},
+    "distract": set(),
     "mix": {"distract", "split"},
     "formats": set(),
     "card": set(),

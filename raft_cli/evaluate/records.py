@@ -1,4 +1,4 @@
-"""What travels between the stages of an evaluation: questions, the documents a model gets, its answers, their grades."""
+"""What travels between the stages of an evaluation: questions, documents a model gets, its answers, their grades."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -90,7 +90,8 @@ class GradedQuote:
     Attributes:
         document: Position of the document it was found in, or None.
         spans: Where it stands in that document's raw text (code points); several when it left something out.
-        likeness: 0 to 100; 100 is verbatim.
+        likeness: 100 is verbatim, 90 and more is near, 0 is below that.
+        also: Positions of the other documents that have it verbatim.
     """
 
     text: str
@@ -98,6 +99,7 @@ class GradedQuote:
     document: int | None
     spans: tuple[tuple[int, int], ...]
     likeness: float
+    also: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +110,15 @@ class Grade:
         extracted: The short answer: after the last answer tag, or None without one.
         lenient: The short answer, or the last line without a tag.
         em, f1, contains, rouge, acc: 0 to 1, of `extracted` (None counts 0); the `_lenient` ones of `lenient`.
-        refused: Whether it declines to answer.
+        precision, recall: Of the gold that gives `f1`.
+        fault: Why a program (`api call`) is wrong: `unparsable`, `no-call`, `other-name`, `other-arguments`,
+            `too-many-calls`; empty otherwise.
+        refused: Whether it declines to answer (`lenient`); what is right never does.
         malformed: Quote marks that are unbalanced, nested or empty.
         answer_in_quote: Whether the answer stands in one of its own quotes.
         evidence: Share of the tokens of the reference's quotes that its oracle quotes cover; None without a reference.
-        quoted_share: Share of the documents' characters that it quotes.
+        quoted_share: The largest share of one document's characters that it quotes.
+        cited_share: Share of the oracle documents that it quotes verbatim; 0 without oracles.
         grounded: Right, with an oracle quote, and nothing fabricated or altered.
         misled: Wrong, with an answer that stands in a distractor and in no oracle.
     """
@@ -121,17 +127,21 @@ class Grade:
     lenient: str
     em: float
     f1: float
+    precision: float
+    recall: float
     contains: float
     rouge: float
     acc: float
     em_lenient: float
     f1_lenient: float
     acc_lenient: float
+    fault: str
     refused: bool
     quotes: tuple[GradedQuote, ...]
     malformed: int
     answer_in_quote: bool
     evidence: float | None
     quoted_share: float
+    cited_share: float
     grounded: float
     misled: bool

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Sequence
 
-from rapidfuzz import fuzz
-
 from raft_cli.cot import (
     BEGIN,
     END,
@@ -17,7 +15,18 @@ from raft_cli.cot import (
     unescape,
 )
 from raft_cli.data import Answer, Chunk, Question
-from raft_cli.language import CJK, content_words, detect_language, fold, is_cjk, negations, numbers
+from raft_cli.language import (
+    SAME,
+    YES_NO,
+    alike,
+    content_words,
+    detect_language,
+    fold,
+    is_cjk,
+    numbers,
+    same_figures,
+    tokenise,
+)
 
 _NOT_ALONE = re.compile(
     r"\b(?:according to|based on|in|from|by|does|do|of) (?:the|this|these|that) "
@@ -37,10 +46,7 @@ _NOT_ALONE = re.compile(
 )
 _MARK_END = re.compile(r"[?？][\"'”’」』）)]*$")
 _LONGEST_QUESTION, _LONGEST_ANSWER = 600, 600
-SAME, CLOSE = 90.0, 80.0
-_YES_NO = frozenset(
-    "yes no true false 是 否 是的 不是 对 不对 可以 不可以 不能 能 支持 不支持 需要 不需要 有 没有".split()
-)
+CLOSE = 80.0
 _COVERED = 0.5
 _LETTER = re.compile(r"[^\W\d_]")
 
@@ -123,29 +129,6 @@ def find_question_fault(text: str, *, language: str, others: Sequence[str]) -> s
     return "repeated-question" if repeated else ""
 
 
-def alike(one: str, other: str) -> float:
-    """Return how alike two questions are, 0 to 100; CJK characters count as tokens of their own."""
-    return fuzz.token_set_ratio(tokenise(one), tokenise(other))
-
-
-def same_figures(one: str, other: str) -> bool:
-    """Tell whether two texts agree in their numbers and negations."""
-    return numbers(one) == numbers(other) and negations(one) == negations(other)
-
-
-def tokenise(text: str) -> str:
-    """Return the folded words of a text, blank-separated, with each CJK character a word."""
-    return " ".join(re.sub(f"([{CJK}])", r" \1 ", re.sub(r"[^\w\s]|_", " ", fold(text))).split())
-
-
-def is_specific(final: str) -> bool:
-    """Tell whether an answer is long enough that a passage containing it gives it away."""
-    folded = fold(final).strip(" .。")
-    if folded in _YES_NO:
-        return False
-    return len(re.findall(f"[{CJK}]", folded)) >= 2 or len(folded) >= 4
-
-
 def check_answer(
     text: str, *, question: Question, chunks: Sequence[Chunk], language: str, lexical: bool = True
 ) -> Answer | str:
@@ -186,7 +169,7 @@ def check_answer(
 
 def _is_supported(final: str, quotes: Sequence[str], question: Question) -> bool:
     """Test that the answer's numbers, and half of its other words, stand in the quotes or the question."""
-    if fold(final).strip(" .。") in _YES_NO:
+    if fold(final).strip(" .。") in YES_NO:
         return True
     source = " ".join([*quotes, question.text])
     if set(numbers(final)) - set(numbers(source)):
@@ -200,7 +183,7 @@ def _agree(final: str, given: str) -> bool:
     one, other = tokenise(final), tokenise(given)
     if one == other:
         return True
-    if not same_figures(final, given) or {fold(final).strip(" .。"), fold(given).strip(" .。")} & _YES_NO:
+    if not same_figures(final, given) or {fold(final).strip(" .。"), fold(given).strip(" .。")} & YES_NO:
         return False
     if f" {one} " in f" {other} " or f" {other} " in f" {one} ":
         return True

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from raft_cli.corpus.search import LexicalIndex
 from raft_cli.data import Question
-from raft_cli.generate.check import CLOSE, SAME, same_figures, tokenise
+from raft_cli.generate.check import CLOSE
+from raft_cli.language import SAME, same_figures, tokenise
 
 _EXHAUSTIVE = 20_000  # questions up to which all pairs are compared
 _SHARED = 0.4

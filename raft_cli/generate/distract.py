@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from raft_cli.corpus.search import LexicalIndex
 from raft_cli.cot import unescape
 from raft_cli.data import Answer, Chunk, Question, Role
-from raft_cli.generate.check import is_specific
-from raft_cli.language import fold, search_tokens
+from raft_cli.language import fold, is_specific, search_tokens
 
 _TOP = 50
 _CONTAINED = 0.5

@@ -8,14 +8,11 @@ from hypothesis import strategies as st
 from raft_cli.data import Answer, Chunk
 from raft_cli.generate.check import (
     FAULTS,
-    alike,
     check_answer,
     describe_fault,
     find_question_fault,
-    is_specific,
-    same_figures,
-    tokenise,
 )
+from raft_cli.language import alike, is_specific, same_figures, tokenise
 
 ENGLISH = make_chunk(
     "Event logs are kept for 14 days and then overwritten. The gateway GW-4 does not accept 48 V.\n"

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raft_cli.data import Question
-from raft_cli.generate.check import alike, same_figures
 from raft_cli.generate.deduplicate import Likeness, find_alike
+from raft_cli.language import alike, same_figures
 
 CHUNK = make_chunk("x")
 
