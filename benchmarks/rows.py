@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "train"))
 
-from train.models import write_model
+from models import write_model
 
 from raft_cli.cot import BEGIN, END
 from raft_cli.model import load_student

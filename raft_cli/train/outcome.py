@@ -123,6 +123,7 @@ def build_result(out: Path) -> dict[str, Any]:
     last = trained[-1] if trained else {}
     return {
         **read_json(out / RESULT),
+        "restarts": sum("restarted" in line for line in metrics),
         "last_loss": last.get("loss"),
         "tokens": last.get("tokens", 0),
         "seconds": metrics[-1]["seconds"] if metrics else 0.0,

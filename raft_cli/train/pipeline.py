@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -10,11 +10,12 @@ from raft_cli.config.train import TrainConfig
 from raft_cli.errors import ConfigError, Interrupted, RaftError, TrainingError
 from raft_cli.progress import Progress
 from raft_cli.store import read_json, write_json, write_lines, write_text
+from raft_cli.train.figures import describe_time
 from raft_cli.train.folder import MANIFEST, check_run, claim_run, compare_run, lock_run, unlock_run
 from raft_cli.train.launch import launch
 from raft_cli.train.metrics import read_metrics
 from raft_cli.train.outcome import RESULT, ROWS, Outcome, build_manifest, take_weights, write_outcome
-from raft_cli.train.prepare import Prepared, group_training, group_validation, prepare_run
+from raft_cli.train.prepare import Prepared, check_installed, group_training, group_validation, prepare_run
 from raft_cli.train.records import Recipe
 from raft_cli.train.report import render_report
 from raft_cli.train.rows import show_row
@@ -40,6 +41,7 @@ def train_student(data: Path, out: Path, config: TrainConfig, progress: Progress
         RaftError: The data, the model or the machine do not allow it.
     """
     with _interruptible():
+        check_installed(config)
         if config.node_rank:
             return _join(out, config, prepare_run(data, config), progress)
         check_run(out)
@@ -55,8 +57,7 @@ def _train(data: Path, out: Path, config: TrainConfig, prepared: Prepared, progr
             write_down(out, prepared)
         recipe = resume_recipe(out, prepared)
         if not (out / RESULT).exists():
-            for note in prepared.plan.notes:
-                progress.say(f"note: {note}")
+            _announce(recipe, prepared, progress)
             with _reported(out, data, config, prepared, progress):
                 launch(out, recipe, progress, node_rank=0, rendezvous=config.rendezvous, lock=lock)
         take_weights(out, recipe)
@@ -102,6 +103,13 @@ def write_down(out: Path, prepared: Prepared) -> None:
     write_json(out / PLAN, asdict(prepared.plan))
 
 
+def _announce(recipe: Recipe, prepared: Prepared, progress: Progress) -> None:
+    plan = prepared.plan
+    progress.say(f"training on {plan.rows:,} rows: {recipe.steps:,} steps, {describe_time(plan.seconds)}")
+    for note in plan.notes:
+        progress.say(f"note: {note}")
+
+
 @contextmanager
 def _interruptible() -> Iterator[None]:
     try:
@@ -120,17 +128,16 @@ def _locked(out: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _reported(
-    out: Path, data: Path, config: TrainConfig, prepared: Prepared, progress: Progress
-) -> Iterator[None]:
+def _reported(out: Path, data: Path, config: TrainConfig, prepared: Prepared, progress: Progress) -> Iterator[None]:
     """Leave a report of what was trained so far, when training stops before its end."""
     try:
         yield
     except (RaftError, KeyboardInterrupt):
-        if metrics := read_metrics(out):
-            manifest = build_manifest(out, data, config, prepared, read_recipe(out))
-            write_text(out / "report.html", render_report(manifest, metrics))
-            progress.say(f"curves so far: {out / 'report.html'}")
+        with suppress(RaftError):  # a full disk, perhaps: what stopped training matters more
+            if metrics := read_metrics(out):
+                manifest = build_manifest(out, data, config, prepared, read_recipe(out))
+                write_text(out / "report.html", render_report(manifest, metrics))
+                progress.say(f"curves so far: {out / 'report.html'}")
         raise
 
 

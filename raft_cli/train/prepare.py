@@ -51,19 +51,15 @@ def prepare_run(data: Path, config: TrainConfig) -> Prepared:
         DatasetError: The dataset cannot be read, or too many rows do not fit.
         ModelError: The model is not there, or its tokenizer cannot be used.
         ConfigError: Settings that this machine or this model cannot follow.
-        MissingExtra: A package that training needs is not installed; a dry run needs none.
     """
-    if not config.dry_run:
-        check_installed(config)
     hardware = find_hardware(config.device)
     dataset = read_dataset(data, system=config.system, validation_share=config.validation_share, seed=config.seed)
     model = find_model(config.model, weights=not config.dry_run, revision=config.revision)
     shape = read_shape(model.config, stored=count_stored(model.path))
     student = load_student(model.path, exact=not config.dry_run)
     limit = min(config.max_tokens or _UNLIMITED, shape.context or _UNLIMITED)
-    asked = choose_validation(dataset.validation, config.eval_rows, config.seed)
     train = encode_rows(dataset.train, student, limit)
-    validation = encode_rows(asked, student, limit)
+    validation = encode_rows(choose_validation(dataset.validation, config.eval_rows, config.seed), student, limit)
     _check_lost(train.overflow, len(dataset.train), limit, config)
     recipe = choose_recipe(
         config,
@@ -106,6 +102,8 @@ def check_installed(config: TrainConfig, installed: Callable[[str], bool] = is_i
     """
     if missing := [name for name in _NEEDED if not installed(name)]:
         raise MissingExtra(f"training needs {', '.join(missing)}: pip install 'raft-cli[train]'")
+    if config.method == "qlora" and not installed("bitsandbytes"):
+        raise MissingExtra("--method qlora needs bitsandbytes: pip install 'raft-cli[qlora]'")
     if config.strategy == "deepspeed" and not installed("deepspeed"):
         raise MissingExtra("--strategy deepspeed needs deepspeed: pip install deepspeed")
     for tracker in filter(None, config.report_to.split(",")):

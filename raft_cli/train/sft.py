@@ -87,7 +87,8 @@ def build_trainer(run: Path, recipe: Recipe, progress: Progress, stopper: Stoppe
         packed=recipe.packing,
         pad_id=recipe.pad_id,
     )
-    restore_adapter_type(trainer.model)
+    if recipe.method == "qlora":
+        restore_adapter_type(trainer.model)
     watch = Watch(
         run,
         progress=progress,
