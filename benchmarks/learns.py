@@ -1,6 +1,6 @@
 """Whether RAFT training teaches a model to read the right document, seen end to end on a small machine.
 
-    python benchmarks/learns.py                 # about fifteen minutes on one core
+    python benchmarks/learns.py                 # about ten minutes on one core
 
 Makes a corpus of small facts about parts, a small base model that can copy (learns_base.py), and two sets of RAFT
 rows that ask the same questions: the oracle among four distractors, each of which differs from it in one field, and the

@@ -39,17 +39,17 @@ from raft_cli.model import ModelFolder, load_student
 from raft_cli.progress import Progress
 from raft_cli.train import sft
 from raft_cli.train.attention import NAME, register_varlen
-from raft_cli.train.families import read_shape
-from raft_cli.train.hardware import Hardware, find_hardware
+from raft_cli.train.data.shelf import IGNORED, write_shelf
+from raft_cli.train.data.source import read_dataset
 from raft_cli.train.load import build_adapters, find_type, load_tokenizer
 from raft_cli.train.outcome import ROWS
+from raft_cli.train.planning.families import read_shape
+from raft_cli.train.planning.hardware import Hardware, find_hardware
+from raft_cli.train.planning.recipe import choose_recipe
+from raft_cli.train.planning.shape import Shape
 from raft_cli.train.prepare import group_training
-from raft_cli.train.recipe import choose_recipe
 from raft_cli.train.records import Encoded, Recipe
 from raft_cli.train.rows import encode_rows
-from raft_cli.train.shape import Shape
-from raft_cli.train.shelf import IGNORED, write_shelf
-from raft_cli.train.source import read_dataset
 from raft_cli.train.stopping import Stopper
 from raft_cli.train.tiny import write_tiny_model
 from raft_cli.train.worker import quiet_libraries

@@ -1,7 +1,7 @@
 """The order of training: prepare, write down, train, finish. The only place that knows it."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -10,17 +10,26 @@ from raft_cli.config.train import TrainConfig
 from raft_cli.errors import ConfigError, Interrupted, RaftError, TrainingError
 from raft_cli.progress import Progress
 from raft_cli.store import read_json, write_json, write_lines, write_text
-from raft_cli.train.figures import describe_time
-from raft_cli.train.folder import MANIFEST, check_run, claim_run, compare_run, lock_run, unlock_run
+from raft_cli.train.data.shelf import write_shelf
+from raft_cli.train.folder import MANIFEST, SETTINGS, check_run, claim_run, compare_run, lock_run, unlock_run
 from raft_cli.train.launch import launch
 from raft_cli.train.metrics import read_metrics
 from raft_cli.train.outcome import RESULT, ROWS, Outcome, build_manifest, take_weights, write_outcome
-from raft_cli.train.prepare import Prepared, check_installed, group_training, group_validation, prepare_run
+from raft_cli.train.planning.figures import describe_time
+from raft_cli.train.prepare import (
+    Gathered,
+    Prepared,
+    check_installed,
+    gather_run,
+    group_training,
+    group_validation,
+    prepare_run,
+)
 from raft_cli.train.records import Recipe
-from raft_cli.train.report import render_report
+from raft_cli.train.reports.report import render_report
 from raft_cli.train.rows import show_row
-from raft_cli.train.shelf import write_shelf
 from raft_cli.train.worker import read_recipe, write_recipe
+from raft_cli.weights import hash_weights
 
 PLAN = "plan.json"
 _FREE = {"model", "dry_run", "report_to", "keep", "preset", "node_rank", "rendezvous", "revision", "max_lost"}
@@ -29,7 +38,7 @@ _WAIT = 1800.0  # seconds that the other machines wait for the first
 
 def plan_run(data: Path, config: TrainConfig) -> Prepared:
     """Return what a run would be; write nothing."""
-    return prepare_run(data, config)
+    return prepare_run(gather_run(data, config), config)
 
 
 def train_student(data: Path, out: Path, config: TrainConfig, progress: Progress) -> Outcome:
@@ -42,36 +51,51 @@ def train_student(data: Path, out: Path, config: TrainConfig, progress: Progress
     """
     with _interruptible():
         check_installed(config)
-        if config.node_rank:
-            return _join(out, config, prepare_run(data, config), progress)
         check_run(out)
-        return _train(data, out, config, prepare_run(data, config), progress)
-
-
-def _train(data: Path, out: Path, config: TrainConfig, prepared: Prepared, progress: Progress) -> Outcome:
-    with _locked(out) as lock:
-        claim_run(out, describe_run(config, prepared))
+        gathered = gather_run(data, config)
+        settings = describe_run(config, gathered)
+        if config.node_rank:
+            return _join(out, config, gathered, progress)
+        if (out / SETTINGS).exists():
+            compare_run(out, settings)
         if (out / MANIFEST).exists():
-            return Outcome(out, read_json(out / MANIFEST), True, prepared.notes)
-        if not (out / PLAN).exists():
-            write_down(out, prepared)
-        recipe = resume_recipe(out, prepared)
-        if not (out / RESULT).exists():
-            _announce(recipe, prepared, progress)
-            with _reported(out, data, config, prepared, progress):
-                launch(out, recipe, progress, node_rank=0, rendezvous=config.rendezvous, lock=lock)
-        take_weights(out, recipe)
-        manifest = build_manifest(out, data, config, prepared, recipe)
-        write_outcome(out, manifest)
+            return Outcome(out, read_json(out / MANIFEST), True, gathered.dataset.notes)
+        with _locked(out) as lock:
+            return _train(
+                data, out, config, prepare_run(gathered, config), settings=settings, progress=progress, lock=lock
+            )
+
+
+def _train(
+    data: Path,
+    out: Path,
+    config: TrainConfig,
+    prepared: Prepared,
+    *,
+    settings: Mapping[str, object],
+    progress: Progress,
+    lock: int,
+) -> Outcome:
+    claim_run(out, settings)
+    if not (out / PLAN).exists():
+        write_down(out, prepared)
+    recipe = resume_recipe(out, prepared)
+    if not (out / RESULT).exists():
+        _announce(recipe, prepared, progress)
+        with _reported(out, data, config, prepared, progress):
+            launch(out, recipe, progress, node_rank=0, rendezvous=config.rendezvous, lock=lock)
+    take_weights(out, recipe)
+    manifest = build_manifest(out, data, config, prepared, recipe)
+    write_outcome(out, manifest)
     return Outcome(out, manifest, False, prepared.notes)
 
 
-def describe_run(config: TrainConfig, prepared: Prepared) -> dict[str, object]:
+def describe_run(config: TrainConfig, gathered: Gathered) -> dict[str, object]:
     """Return what makes a run this run: data, base, and every setting that changes a weight."""
-    model = prepared.model
+    model = gathered.model
     bound = {name: value for name, value in asdict(config).items() if name not in _FREE}
-    base = {"name": model.name, "revision": model.revision}
-    return {"data": dict(prepared.dataset.files), "base": base, **bound}
+    base = {"name": model.name, "revision": model.revision, "weights": hash_weights(model.path)}
+    return {"data": dict(gathered.dataset.files), "base": base, **bound}
 
 
 def resume_recipe(out: Path, prepared: Prepared) -> Recipe:
@@ -141,16 +165,16 @@ def _reported(out: Path, data: Path, config: TrainConfig, prepared: Prepared, pr
         raise
 
 
-def _join(out: Path, config: TrainConfig, prepared: Prepared, progress: Progress) -> Outcome:
+def _join(out: Path, config: TrainConfig, gathered: Gathered, progress: Progress) -> Outcome:
     """Train as a machine other than the first, in the run folder that the first has prepared on shared storage."""
     _await(out / PLAN, "prepared the run")
-    compare_run(out, describe_run(config, prepared))
+    compare_run(out, describe_run(config, gathered))
     before = (out / MANIFEST).exists()
     if not (out / RESULT).exists():
         recipe = read_recipe(out)
         launch(out, recipe, progress, node_rank=config.node_rank, rendezvous=config.rendezvous, lock=None)
     _await(out / MANIFEST, "written the tuned model")
-    return Outcome(out, read_json(out / MANIFEST), before, prepared.notes)
+    return Outcome(out, read_json(out / MANIFEST), before, gathered.dataset.notes)
 
 
 def _await(path: Path, what: str) -> None:

@@ -10,7 +10,7 @@ from trl import SFTTrainer
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from raft_cli.train.checkpoints import seal_checkpoint
-from raft_cli.train.shelf import Shelf
+from raft_cli.train.data.shelf import Shelf
 
 _REMEMBERED = 64
 

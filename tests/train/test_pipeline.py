@@ -9,9 +9,9 @@ from test_drill_train import write_data
 from raft_cli.config.train import TrainConfig
 from raft_cli.errors import ConfigError, MissingExtra
 from raft_cli.store import read_json
+from raft_cli.train.data.shelf import Shelf
 from raft_cli.train.pipeline import describe_run, plan_run, resume_recipe, write_down
 from raft_cli.train.prepare import Prepared, check_installed, choose_validation, group_training, group_validation
-from raft_cli.train.shelf import Shelf
 from raft_cli.train.tiny import write_tiny_model
 from raft_cli.train.worker import read_recipe
 

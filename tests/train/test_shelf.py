@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from raft_cli.errors import DatasetError
+from raft_cli.train.data.shelf import IGNORED, Shelf, write_shelf
 from raft_cli.train.records import Encoded
-from raft_cli.train.shelf import IGNORED, Shelf, write_shelf
 
 
 def make_encoded(name: str, prompt: list[int], completion: list[int], *, present: bool = True) -> Encoded:

@@ -16,13 +16,14 @@ from raft_cli import __version__
 from raft_cli.errors import ConfigError, MissingExtra, ModelError
 from raft_cli.progress import Progress
 from raft_cli.store import read_json, write_json, write_text
-from raft_cli.train.adapter import WEIGHTS
-from raft_cli.train.card import render_merged_card
-from raft_cli.train.match import MANIFEST, Match, find_base, match_run, read_run
-from raft_cli.train.place import check_free, make_folder
-from raft_cli.train.shards import PRECISIONS, hash_file, list_shards, name_type, read_stored, rewrite_shard, write_index
-from raft_cli.train.units import show_bytes
-from raft_cli.train.unload import merge_with_peft
+from raft_cli.train.merging.adapter import WEIGHTS
+from raft_cli.train.merging.match import MANIFEST, Match, find_base, match_run, read_run
+from raft_cli.train.merging.place import check_free, make_folder
+from raft_cli.train.merging.shards import PRECISIONS, name_type, read_stored, rewrite_shard, write_index
+from raft_cli.train.merging.unload import merge_with_peft
+from raft_cli.train.reports.card import render_merged_card
+from raft_cli.train.reports.units import show_bytes
+from raft_cli.weights import hash_file, list_shards
 
 _CONFIG, _GENERATION = "config.json", "generation_config.json"
 _FROM_RUN = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")

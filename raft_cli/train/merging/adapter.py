@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from raft_cli.errors import ModelError
-from raft_cli.train.shards import is_finite
+from raft_cli.train.merging.shards import is_finite
 
 CONFIG = "adapter_config.json"
 WEIGHTS = "adapter_model.safetensors"

@@ -6,8 +6,8 @@ arithmetic. The whole was set against published figures, see tests/train/test_me
 
 from dataclasses import dataclass, replace
 
+from raft_cli.train.planning.shape import Shape, count_adapters
 from raft_cli.train.records import Recipe
-from raft_cli.train.shape import Shape, count_adapters
 
 NF4 = 0.52  # bytes a parameter: 4 bits, and an 8-bit scale for each 64 (double quantisation)
 CUDA_CONTEXT = 1.5e9  # context, libraries' kernels, workspaces

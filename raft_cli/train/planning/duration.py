@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from raft_cli.train.method import PACKED
+from raft_cli.train.planning.method import PACKED
+from raft_cli.train.planning.shape import Shape
 from raft_cli.train.records import Recipe
-from raft_cli.train.shape import Shape
 
 UTILISATION = 0.40  # share of the peak; NVIDIA publishes 0.41 to 0.43 for LoRA of 7B to 8B models on an H100
 _RECOMPUTE = {"full": 1.27}  # what checkpointing costs (measured on a CPU); adapters 1.46

@@ -9,8 +9,8 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from raft_cli.errors import ConfigError
-from raft_cli.train.cards import QUERY, Card, choose_visible, parse_cards, parse_slices
-from raft_cli.train.host import measure_flops, read_memory, read_processor
+from raft_cli.train.planning.cards import QUERY, Card, choose_visible, parse_cards, parse_slices
+from raft_cli.train.planning.host import measure_flops, read_memory, read_processor
 
 AMPERE = (8, 0)  # from here on: native bf16, FlashAttention
 _VARLEN_SINCE = (2, 10)  # torch.nn.attention.varlen

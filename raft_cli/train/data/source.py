@@ -12,7 +12,7 @@ import orjson
 from raft_cli.data import Message, make_id
 from raft_cli.errors import DatasetError
 from raft_cli.store import read_json
-from raft_cli.train.formats import STOP, Line, ends_with_stop, name_format, read_row
+from raft_cli.train.data.formats import STOP, Line, ends_with_stop, name_format, read_row
 from raft_cli.train.records import Row
 
 TRAIN, VALIDATION, TEST, MANIFEST = "train.jsonl", "validation.jsonl", "test.jsonl", "manifest.json"

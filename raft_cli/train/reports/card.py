@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from raft_cli.cot import BEGIN, END, TAG
-from raft_cli.train.facts import Lines, list_data, list_origin, list_results, list_settings, write_command
-from raft_cli.train.serving import explain_adapter, explain_model
-from raft_cli.train.units import look_up, show_value
+from raft_cli.train.reports.facts import Lines, list_data, list_origin, list_results, list_settings, write_command
+from raft_cli.train.reports.serving import explain_adapter, explain_model
+from raft_cli.train.reports.units import look_up, show_value
 
 _WRITTEN_HERE = ("native", "gorilla")
 _UNTESTED = f"""\

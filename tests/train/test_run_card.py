@@ -11,9 +11,9 @@ from raft_cli.config.train import TrainConfig
 from raft_cli.cot import BEGIN, END, TAG
 from raft_cli.data import Chunk
 from raft_cli.prompts import render_documents
-from raft_cli.train.card import render_card, render_merged_card
-from raft_cli.train.facts import write_command
-from raft_cli.train.serving import choose_context, explain_adapter, explain_model
+from raft_cli.train.reports.card import render_card, render_merged_card
+from raft_cli.train.reports.facts import write_command
+from raft_cli.train.reports.serving import choose_context, explain_adapter, explain_model
 
 MERGED: dict[str, Any] = {
     "kind": "merged",

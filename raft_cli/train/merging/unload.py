@@ -5,8 +5,9 @@ from pathlib import Path
 
 from raft_cli.errors import ModelError
 from raft_cli.model import ModelFolder
-from raft_cli.train.shards import PRECISIONS, hash_file, list_shards, name_type
+from raft_cli.train.merging.shards import PRECISIONS, name_type
 from raft_cli.train.worker import quiet_libraries
+from raft_cli.weights import hash_file, list_shards
 
 
 def merge_with_peft(run: Path, base: ModelFolder, out: Path, *, precision: str) -> dict[str, str]:

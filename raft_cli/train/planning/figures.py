@@ -1,7 +1,7 @@
 """A plan as labels and values, for people. Prints nothing."""
 
-from raft_cli.train.memory import Memory
-from raft_cli.train.plan import Plan
+from raft_cli.train.planning.memory import Memory
+from raft_cli.train.planning.plan import Plan
 from raft_cli.train.records import Recipe
 
 Figures = list[tuple[str, list[tuple[str, str]]]]

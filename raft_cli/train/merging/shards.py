@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from raft_cli.errors import ModelError
+from raft_cli.weights import INDEX
 
-INDEX = "model.safetensors.index.json"
-SINGLE = "model.safetensors"
 PRECISIONS = {"bf16": "BF16", "fp16": "F16", "fp32": "F32"}
 
 # What a safetensors file calls its types: name in torch and bytes; others are those of quantised models.
@@ -53,38 +52,6 @@ class Stored:
     def cast(self, precision: str) -> "Stored":
         """Return it in another precision; `auto` leaves it, and so does what holds no floats."""
         return Stored(PRECISIONS[precision], self.shape) if precision != "auto" and self.real else self
-
-
-def list_shards(folder: Path) -> list[Path]:
-    """Return the files that make up the weights of a model folder, whatever else lies there.
-
-    Raises:
-        ModelError: There are none, the index cannot be read, or a file that it names is missing.
-    """
-    shards = [folder / SINGLE]
-    if (folder / INDEX).is_file():
-        try:
-            named = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
-            shards = [folder / name for name in sorted(set(named.values()))]
-        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
-            raise ModelError(f"{folder / INDEX} cannot be read; fetch the model again") from error
-    if missing := [path.name for path in shards if not path.is_file()]:
-        raise ModelError(f"{folder}: {', '.join(missing[:3])} missing; the whole model in safetensors is needed")
-    return shards
-
-
-def hash_weights(folder: Path) -> str:
-    """Return the SHA-256 of a model's weights: that of its file, or of lines `HASH  NAME` when there are several."""
-    shards = list_shards(folder)
-    hashes = [hash_file(path) for path in shards]
-    lines = "".join(f"{digest}  {path.name}\n" for digest, path in zip(hashes, shards, strict=True))
-    return hashes[0] if len(hashes) == 1 else hashlib.sha256(lines.encode()).hexdigest()
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def name_type(stored: str) -> str:

@@ -5,9 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from raft_cli.train.curves import Chart, Points, draw, read_points, smooth
-from raft_cli.train.facts import Lines, list_data, list_origin, list_settings
-from raft_cli.train.units import look_up, read_number, show_bytes, show_loss, show_number, show_seconds, show_value
+from raft_cli.train.reports.curves import Chart, Points, draw, read_points, smooth
+from raft_cli.train.reports.facts import Lines, list_data, list_origin, list_settings
+from raft_cli.train.reports.units import (
+    look_up,
+    read_number,
+    show_bytes,
+    show_loss,
+    show_number,
+    show_seconds,
+    show_value,
+)
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
 _EVALUATIONS = 40

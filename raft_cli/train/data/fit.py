@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from raft_cli.data import Message, Role
 from raft_cli.student import Ids, Student
-from raft_cli.train.documents import drop_documents, read_spans
+from raft_cli.train.data.documents import drop_documents, read_spans
 from raft_cli.train.records import Row
 
 _MARGIN = 16  # tokens by which a document's count alone may differ from what it adds to a prompt

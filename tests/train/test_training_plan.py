@@ -12,11 +12,11 @@ import pytest
 from raft_cli.config.train import apply_preset
 from raft_cli.errors import ConfigError, DatasetError, MissingExtra
 from raft_cli.model import ModelFolder
-from raft_cli.train.families import read_shape
-from raft_cli.train.figures import describe_time, plan_figures
-from raft_cli.train.hardware import Hardware
-from raft_cli.train.plan import Plan, find_percentiles, plan_training
-from raft_cli.train.recipe import choose_recipe
+from raft_cli.train.planning.families import read_shape
+from raft_cli.train.planning.figures import describe_time, plan_figures
+from raft_cli.train.planning.hardware import Hardware
+from raft_cli.train.planning.plan import Plan, find_percentiles, plan_training
+from raft_cli.train.planning.recipe import choose_recipe
 from raft_cli.train.records import Encoded, Overflow, Recipe
 
 QWEN = {
@@ -238,7 +238,8 @@ def test_percentiles_are_nearest_ranks() -> None:
 
 def test_a_plan_needs_no_torch() -> None:
     code = (
-        "import sys, raft_cli.train.plan, raft_cli.train.figures, raft_cli.train.recipe, raft_cli.train.hardware\n"
+        "import sys\n"
+        "from raft_cli.train.planning import figures, hardware, plan, recipe\n"
         "assert not {'torch', 'transformers', 'peft', 'numpy'} & set(sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

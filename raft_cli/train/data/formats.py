@@ -8,7 +8,7 @@ from typing import Any, NoReturn, TypeVar
 from raft_cli.cot import parse_answer
 from raft_cli.data import Message, Role, make_id
 from raft_cli.errors import DatasetError
-from raft_cli.train.documents import read_documents
+from raft_cli.train.data.documents import read_documents
 from raft_cli.train.records import Row
 
 STOP = "<STOP>"

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from raft_cli.train.shape import Linear, Shape
+from raft_cli.train.planning.shape import Linear, Shape
 
 
 @dataclass(frozen=True, slots=True)

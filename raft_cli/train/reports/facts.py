@@ -6,7 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from raft_cli.config.train import TrainConfig
-from raft_cli.train.units import look_up, read_number, show_bytes, show_loss, show_seconds, show_share, show_value
+from raft_cli.train.reports.units import (
+    look_up,
+    read_number,
+    show_bytes,
+    show_loss,
+    show_seconds,
+    show_share,
+    show_value,
+)
 
 Lines = Sequence[tuple[str, object]]
 

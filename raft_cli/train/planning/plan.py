@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
 
-from raft_cli.train.duration import UTILISATION, estimate_seconds
-from raft_cli.train.hardware import Hardware
-from raft_cli.train.memory import Memory, describe_load, estimate_memory, is_pure
-from raft_cli.train.pack import measure_fill
-from raft_cli.train.recipe import USABLE, find_available, group_rows
+from raft_cli.train.data.pack import measure_fill
+from raft_cli.train.planning.duration import UTILISATION, estimate_seconds
+from raft_cli.train.planning.hardware import Hardware
+from raft_cli.train.planning.memory import Memory, describe_load, estimate_memory, is_pure
+from raft_cli.train.planning.recipe import USABLE, find_available, group_rows
+from raft_cli.train.planning.shape import ALL_LINEAR, Shape
 from raft_cli.train.records import Encoded, Overflow, Recipe
-from raft_cli.train.shape import ALL_LINEAR, Shape
 
 FEW_ROWS = 1_000
 MANY_EPOCHS = 3

@@ -8,8 +8,9 @@ from typing import Any
 from raft_cli.errors import ModelError
 from raft_cli.model import ModelFolder, find_model
 from raft_cli.store import read_json
-from raft_cli.train.adapter import WEIGHTS, Adapter, read_adapter
-from raft_cli.train.shards import Stored, hash_weights, list_shards, read_stored
+from raft_cli.train.merging.adapter import WEIGHTS, Adapter, read_adapter
+from raft_cli.train.merging.shards import Stored, read_stored
+from raft_cli.weights import hash_weights, list_shards
 
 MANIFEST = "manifest.json"
 

@@ -5,8 +5,8 @@ from typing import Any
 
 from raft_cli.config.train import TrainConfig
 from raft_cli.errors import ConfigError
-from raft_cli.train.hardware import Hardware
-from raft_cli.train.shape import ALL_LINEAR, Shape
+from raft_cli.train.planning.hardware import Hardware
+from raft_cli.train.planning.shape import ALL_LINEAR, Shape
 
 PACKED = ("flash_attention_2", "varlen")  # attention whose cost does not grow with the pack
 _WIDEST = 256  # FlashAttention's widest head

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from raft_cli.train.facts import list_results
-from raft_cli.train.units import look_up, show_bytes, show_value
+from raft_cli.train.reports.facts import list_results
+from raft_cli.train.reports.units import look_up, show_bytes, show_value
 
 Figures = list[tuple[str, list[tuple[str, str]]]]
 

@@ -9,12 +9,12 @@ from math import ceil
 from raft_cli.config.train import TrainConfig
 from raft_cli.errors import ConfigError, DatasetError, MissingExtra
 from raft_cli.model import ModelFolder
-from raft_cli.train.hardware import Hardware
-from raft_cli.train.memory import describe_load, estimate_memory
-from raft_cli.train.method import choose_attention, choose_packing, choose_precision, choose_targets
-from raft_cli.train.pack import batch_rows, pack_rows
+from raft_cli.train.data.pack import batch_rows, pack_rows
+from raft_cli.train.planning.hardware import Hardware
+from raft_cli.train.planning.memory import describe_load, estimate_memory
+from raft_cli.train.planning.method import choose_attention, choose_packing, choose_precision, choose_targets
+from raft_cli.train.planning.shape import Shape
 from raft_cli.train.records import Recipe
-from raft_cli.train.shape import Shape
 
 USABLE = 0.9  # share of the free memory that a plan may fill
 CUDA_TOKENS = 24_576  # a larger micro-batch is no faster
@@ -56,7 +56,7 @@ def choose_recipe(
     """
     if not lengths:
         raise DatasetError("no row is left to train on")
-    if config.method == "qlora" and not installed("bitsandbytes"):
+    if config.method == "qlora" and not config.dry_run and not installed("bitsandbytes"):
         raise MissingExtra("--method qlora needs bitsandbytes: pip install 'raft-cli[qlora]'")
     draft = _draft(config, hardware, shape, model, (*pad, end_id))
     fitted = _fit(draft, config, hardware=hardware, shape=shape, lengths=lengths, installed=installed)
