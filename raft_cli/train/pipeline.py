@@ -60,10 +60,9 @@ def train_student(data: Path, out: Path, config: TrainConfig, progress: Progress
             compare_run(out, settings)
         if (out / MANIFEST).exists():
             return Outcome(out, read_json(out / MANIFEST), True, gathered.dataset.notes)
+        prepared = prepare_run(gathered, config)
         with _locked(out) as lock:
-            return _train(
-                data, out, config, prepare_run(gathered, config), settings=settings, progress=progress, lock=lock
-            )
+            return _train(data, out, config, prepared, settings=settings, progress=progress, lock=lock)
 
 
 def _train(
