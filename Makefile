@@ -6,7 +6,7 @@ DEMO = demo
 .PHONY: help demo test check fix bench clean
 
 help:
-	@echo "make demo    make a dataset of sample_corpus/ (no key, no network service, no GPU)"
+	@echo "make demo    make a dataset of sample_corpus/ and train a tiny model on it (no key, no network service, no GPU)"
 	@echo "make test    run all tests"
 	@echo "make check   formatting, lint, types"
 	@echo "make fix     mend formatting and lint"
@@ -33,8 +33,10 @@ help:
 	.venv-wheel/bin/pip install --quiet --disable-pip-version-check dist/*.whl
 	@touch $@
 
-demo: .venv/core
+demo: .venv/dev
 	.venv/bin/raft generate sample_corpus --out $(DEMO)/data --teacher extractive --chunk-size 256
+	test -e $(DEMO)/tiny || .venv/bin/raft init --tiny-model $(DEMO)/tiny
+	.venv/bin/raft train $(DEMO)/data --model $(DEMO)/tiny --out $(DEMO)/run --preset smoke
 
 test: .venv-wheel/ready
 	.venv/bin/python -m pytest

@@ -5,7 +5,6 @@ continuation is certain only when several tokens of context match. It sees neith
 corpus.
 """
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -47,10 +46,12 @@ def draw_copies(draw: np.random.Generator, tokens: int, rows: int, length: int) 
     return ids, certain
 
 
-def draw_records(draw: np.random.Generator, tokens: int, rows: int, length: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+def draw_records(
+    draw: np.random.Generator, tokens: int, rows: int, length: int, most: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return lists of records said again and again in another order, and where their payloads are certain.
 
-    A record is a key of one to four fields, with or without glue between them, and a payload. The keys share fields.
+    A record is a key of one to `most` fields, with or without glue between them, and a payload. The keys share fields.
     """
     ids = np.zeros((rows, length), np.int64)
     certain = np.zeros((rows, length), bool)
@@ -77,66 +78,71 @@ def draw_records(draw: np.random.Generator, tokens: int, rows: int, length: int,
     return ids, certain
 
 
-def make_base(folder: Path, tokens: int, *, hidden: int, layers: int, steps: int, seed: int, device: str, theta: float = 10000., dim: int = 16) -> str:
-    """Save a Llama that can copy, and return what it can do: short copies until it can, then longer ones and records."""
-    torch.manual_seed(seed)
-    draw = np.random.default_rng(seed)
-    model = LlamaForCausalLM(
-        LlamaConfig(
+class Pupil:
+    """A small Llama and its optimizer."""
+
+    def __init__(self, tokens: int, hidden: int, layers: int, seed: int, device: str) -> None:
+        torch.manual_seed(seed)
+        config = LlamaConfig(
             vocab_size=tokens,
             hidden_size=hidden,
             intermediate_size=2 * hidden,
             num_hidden_layers=layers,
-            num_attention_heads=hidden // dim,
-            num_key_value_heads=hidden // dim,
-            max_position_embeddings=512, rope_parameters={'rope_type':'default','rope_theta':theta},
-            tie_word_embeddings=False,
+            num_attention_heads=hidden // 16,
+            num_key_value_heads=hidden // 16,
+            max_position_embeddings=512,
+            tie_word_embeddings=False,  # tied, it had not begun to copy after three times as many steps
             bos_token_id=None,
             pad_token_id=SPECIAL.index("<|pad|>"),
             eos_token_id=SPECIAL.index("<|im_end|>"),
         )
-    ).to(device)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01)
+        self._device = device
+        self.model = LlamaForCausalLM(config).to(device)
+        self._optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=0.01)
 
-    def step(ids: np.ndarray, certain: np.ndarray, rate: float) -> np.ndarray:
-        """Learn one batch, and return which of the certain tokens were foreseen, -1 for those that are not certain."""
-        for group in optimizer.param_groups:
+    def learn(self, ids: np.ndarray, certain: np.ndarray, rate: float) -> np.ndarray:
+        """Learn a batch, and return for each token but the first: 1 foreseen, 0 not foreseen, -1 not certain."""
+        for group in self._optimizer.param_groups:
             group["lr"] = rate
-        inputs = torch.from_numpy(ids).to(device)
-        where = torch.from_numpy(certain[:, 1:]).to(device)
-        scores = model.lm_head(model.model(inputs).last_hidden_state[:, :-1][where])
+        inputs = torch.from_numpy(ids).to(self._device)
+        where = torch.from_numpy(certain[:, 1:]).to(self._device)
+        scores = self.model.lm_head(self.model.model(inputs).last_hidden_state[:, :-1][where])
         wanted = inputs[:, 1:][where]
         loss = torch.nn.functional.cross_entropy(scores, wanted)
-        optimizer.zero_grad()
+        self._optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self._optimizer.step()
         hits = np.full(certain[:, 1:].shape, -1)
         hits[certain[:, 1:]] = (scores.argmax(-1) == wanted).cpu().numpy()
         return hits
 
-    def share(hits: np.ndarray) -> float:
-        return float(hits[hits >= 0].mean())
 
+def make_base(folder: Path, tokens: int, *, hidden: int, layers: int, steps: int, seed: int, device: str) -> str:
+    """Save a Llama that can copy, and return what it can do; it learns short copies, then longer ones and records."""
+    draw = np.random.default_rng(seed)
+    pupil = Pupil(tokens, hidden, layers, seed, device)
     peak = 0.005 * (64 / hidden) ** 0.5
-    started, seen, short = time.monotonic(), 0.0, 0
-    while seen < 0.93 and short < 4 * steps:
-        hits = step(*draw_copies(draw, tokens, 64, 32), peak * min(1, (short + 1) / 100))
-        seen = 0.95 * seen + 0.05 * share(hits)
+    short, seen = 0, 0.0
+    while seen < 0.93 and short < 4 * steps:  # without this, it learns nothing from records
+        hits = pupil.learn(*draw_copies(draw, tokens, 64, 32), peak * min(1, (short + 1) / 100))
+        seen += 0.05 * (_share(hits) - seen)
         short += 1
-    switch = time.monotonic() - started
     copied = looked = 0.0
     for at in range(steps):
-        copies, records = draw_copies(draw, tokens, 6, 96), draw_records(draw, tokens, 26, 96, min(4, 2 + 4 * at // steps))
-        rate = 0.6 * peak * min(1, (at + 1) / 50, (steps - at) / (0.4 * steps))
-        hits = step(np.concatenate([copies[0], records[0]]), np.concatenate([copies[1], records[1]]), rate)
-        copied = 0.95 * copied + 0.05 * share(hits[:6])
-        looked = 0.95 * looked + 0.05 * share(hits[6:])
-        if at % 200 == 199:
-            print(f"    {at + 1} steps: copies {copied:.3f}, records {looked:.3f}", flush=True)
-    model.save_pretrained(folder)
-    size = sum(weight.numel() for weight in model.parameters())
+        copies = draw_copies(draw, tokens, 6, 96)
+        records = draw_records(draw, tokens, 26, 96, min(4, 2 + 4 * at // steps))
+        ids, certain = (np.concatenate(pair) for pair in zip(copies, records, strict=True))
+        hits = pupil.learn(ids, certain, 0.6 * peak * min(1, (at + 1) / 50, (steps - at) / (0.4 * steps)))
+        copied += 0.05 * (_share(hits[:6]) - copied)
+        looked += 0.05 * (_share(hits[6:]) - looked)
+    pupil.model.save_pretrained(folder)
+    size = sum(weight.numel() for weight in pupil.model.parameters())
     return (
-        f"{layers} layers of {hidden}, {size:,} weights, {tokens} tokens; {short} steps of short copies ({switch:.0f} s),"
-        f" {steps} of copies and records; foresees {copied:.1%} of copies, {looked:.1%} of records"
+        f"base: {layers} layers of {hidden}, {size:,} weights, {tokens} tokens; {short} steps of short copies, {steps} "
+        f"of copies and records, of which it foresees {copied:.1%} and {looked:.1%}"
     )
+
+
+def _share(hits: np.ndarray) -> float:
+    return float(hits[hits >= 0].mean())

@@ -20,18 +20,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "train"))
 
-from train.models import write_model
+from models import write_model
 
 from raft_cli.cot import BEGIN, END
 from raft_cli.model import load_student
 from raft_cli.student import Student
-from raft_cli.train.documents import read_documents
-from raft_cli.train.pack import measure_fill, pack_rows
+from raft_cli.train.data.documents import read_documents
+from raft_cli.train.data.pack import measure_fill, pack_rows
+from raft_cli.train.data.source import read_dataset
 from raft_cli.train.records import Row
 from raft_cli.train.rows import encode_rows
-from raft_cli.train.source import read_dataset
 
 CONTEXTS = (1024, 2048, 4096)
 DOCUMENT, REASON, AMPLE = 512, 110, 1 << 30  # tokens of a document; of each of two pieces of reasoning

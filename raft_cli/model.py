@@ -109,8 +109,11 @@ def load_student(folder: Path, *, exact: bool = False) -> Student:
     if exact or not (folder / "tokenizer.json").is_file():
         return _load_with_transformers(folder)
     from jinja2 import TemplateSyntaxError
-    from tokenizers import Tokenizer
 
+    try:
+        from tokenizers import Tokenizer
+    except ImportError as error:
+        raise MissingExtra("reading a model's tokenizer needs pip install 'raft-cli[train]'") from error
     try:
         core = Tokenizer.from_file(str(folder / "tokenizer.json"))
         settings = {

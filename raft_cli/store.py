@@ -101,8 +101,11 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - a JSON value
         raise DatasetError(f"{path} is not JSON: {error}") from error
 
 
-def read_lines(path: Path) -> Iterator[dict[str, Any]]:
+def read_lines(path: Path, *, growing: bool = False) -> Iterator[dict[str, Any]]:
     """Yield the objects of a JSONL file.
+
+    Args:
+        growing: Whether somebody may be writing to it, or was killed at it: a last line without its end is left out.
 
     Raises:
         DatasetError: The file is missing, or a line (named) is not a JSON object.
@@ -114,7 +117,7 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         with path.open("rb") as file:
             for line in file:
                 number += 1
-                if not line.strip():
+                if not line.strip() or (growing and not line.endswith(b"\n")):
                     continue
                 with jsonlines.Reader([line.decode("utf-8")], loads=orjson.loads) as reader:
                     yield reader.read(type=dict)

@@ -23,7 +23,7 @@ class RaftGroup(TyperGroup):
             _show_error(error)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt:
-            stopped = Interrupted("by Ctrl-C; every reply that had arrived is kept, run the same command to go on")
+            stopped = Interrupted("by Ctrl-C; what was finished is kept, run the same command to go on")
             _show_error(stopped)
             raise typer.Exit(stopped.exit_code) from None
 

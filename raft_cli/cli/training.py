@@ -7,10 +7,10 @@ import orjson
 import typer
 
 from raft_cli.cli.summary import show_group
-from raft_cli.train.figures import plan_figures
 from raft_cli.train.outcome import Outcome
+from raft_cli.train.planning.figures import plan_figures
 from raft_cli.train.prepare import Prepared
-from raft_cli.train.summary import outcome_figures
+from raft_cli.train.reports.summary import outcome_figures
 
 
 def show_plan(prepared: Prepared, *, as_json: bool) -> None:

@@ -3,11 +3,14 @@
 Imports torch; load it late.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 
 NAME = "varlen"
+Kernel = Callable[..., torch.Tensor]
 
 
 def attend_packed(
@@ -21,6 +24,7 @@ def attend_packed(
     sliding_window: int | None = None,
     cu_seq_lens_q: torch.Tensor | None = None,
     max_length_q: int | None = None,
+    kernel: Kernel | None = None,
     **unused: Any,
 ) -> tuple[torch.Tensor, None]:
     """Attend causally inside each packed row.
@@ -28,6 +32,7 @@ def attend_packed(
     Args:
         query: Shape (1, heads, tokens, width); `key` and `value` may have fewer heads (grouped queries).
         cu_seq_lens_q: Where each row begins, and the end of the last: int32, shape (rows + 1,).
+        kernel: What attends; torch's own unless given.
 
     Returns:
         The attended values, shape (1, tokens, heads, width), and no weights.
@@ -35,15 +40,13 @@ def attend_packed(
     Raises:
         ValueError: The batch is not packed, or dropout in attention is asked for.
     """
-    from torch.nn.attention.varlen import varlen_attn
-
     del attention_mask, unused
     if cu_seq_lens_q is None or max_length_q is None or query.shape[0] != 1:
         raise ValueError("attention 'varlen' takes packed rows only")
     if dropout:
         raise ValueError("attention 'varlen' has no dropout")
     packed_query, packed_key, packed_value = (states[0].transpose(0, 1).contiguous() for states in (query, key, value))
-    attended = varlen_attn(
+    attended = (kernel or _load_kernel())(
         packed_query,
         packed_key,
         packed_value,
@@ -55,14 +58,19 @@ def attend_packed(
         window_size=(-1 if sliding_window is None else sliding_window - 1, 0),
         enable_gqa=key.shape[1] != query.shape[1],
     )
-    assert isinstance(attended, torch.Tensor)
     return attended.unsqueeze(0), None
 
 
-def register_varlen() -> None:
+def _load_kernel() -> Kernel:
+    from torch.nn.attention.varlen import varlen_attn
+
+    return varlen_attn  # type: ignore[return-value]  # one tensor, since nothing more is asked of it
+
+
+def register_varlen(kernel: Kernel | None = None) -> None:
     """Make `attn_implementation="varlen"` known to transformers, without any mask."""
     from transformers import AttentionInterface
     from transformers.masking_utils import AttentionMaskInterface
 
-    AttentionInterface.register(NAME, attend_packed)
+    AttentionInterface.register(NAME, partial(attend_packed, kernel=kernel))
     AttentionMaskInterface.register(NAME, lambda *_, **__: None)

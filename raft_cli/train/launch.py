@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from raft_cli.errors import Incomplete, Interrupted, TrainingError
+from raft_cli.errors import ConfigError, Incomplete, Interrupted, TrainingError
 from raft_cli.progress import Progress
 from raft_cli.store import read_json, write_text
 from raft_cli.train.records import Recipe
-from raft_cli.train.stopping import PARENT, STOP_FILE
+from raft_cli.train.stopping import PARENT, STOP_FILE, say_stopping
 from raft_cli.train.worker import FAILURE, INTERRUPTED, work
 
 
@@ -45,15 +45,21 @@ def launch(run: Path, recipe: Recipe, progress: Progress, *, node_rank: int, ren
 
 
 def build_command(run: Path, recipe: Recipe, *, node_rank: int, rendezvous: str) -> list[str]:
-    """Return the command line that starts one process for each device of this machine."""
+    """Return the command line that starts one process for each device of this machine.
+
+    Raises:
+        ConfigError: `rendezvous` is no HOST:PORT.
+    """
     where = ["--standalone"]
     if recipe.nodes > 1:
+        host, _, port = rendezvous.rpartition(":")
+        if not host or not port.isdecimal():
+            raise ConfigError(f"--rendezvous {rendezvous}: expected HOST:PORT, such as 10.0.0.5:29500")
         where = [
             *("--nnodes", str(recipe.nodes)),
             *("--node-rank", str(node_rank)),
-            *("--rdzv-backend", "c10d"),
-            *("--rdzv-endpoint", rendezvous),
-            *("--rdzv-id", "raft"),
+            *("--master-addr", host),
+            *("--master-port", port),
         ]
     return [
         *(sys.executable, "-m", "raft_cli.train.ranks"),
@@ -76,6 +82,8 @@ def _pass_on_signals(run: Path, process: "subprocess.Popen[bytes]") -> Iterator[
         if asked and number == signal.SIGINT:
             os.killpg(process.pid, signal.SIGKILL)
             raise KeyboardInterrupt
+        if not asked:
+            say_stopping()
         asked = True
         write_text(run / STOP_FILE, "asked to stop\n")
 

@@ -106,7 +106,7 @@ def check_vocabulary(model: Any, highest: int, where: Path) -> None:  # noqa: AN
     Raises:
         ModelError: The tokenizer knows more tokens than the model.
     """
-    rows = model.get_input_embeddings().weight.shape[0]
+    rows = model.get_input_embeddings().num_embeddings  # the weights themselves may be spread over devices
     if highest >= rows:
         raise ModelError(
             f"{where}: its tokenizer gives token {highest}, but the model has {rows} embeddings; they do not belong "

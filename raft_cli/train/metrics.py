@@ -12,13 +12,7 @@ START = {"tokens": 0.0, "supervised": 0.0, "seconds": 0.0}
 def read_metrics(run: Path) -> list[dict[str, Any]]:
     """Return the figures that a run wrote, without a last line that a kill cut short."""
     path = run / METRICS
-    if not path.exists():
-        return []
-    whole = path.read_bytes()
-    if whole and not whole.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(whole.rfind(b"\n") + 1)
-    return list(read_lines(path))
+    return list(read_lines(path, growing=True)) if path.exists() else []
 
 
 def rewind_metrics(run: Path, step: int) -> dict[str, float]:

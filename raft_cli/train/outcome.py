@@ -14,13 +14,13 @@ from raft_cli.config.train import TrainConfig
 from raft_cli.data import make_id
 from raft_cli.errors import DatasetError
 from raft_cli.store import explain_write_error, read_json, write_json, write_text
-from raft_cli.train.card import render_card
 from raft_cli.train.folder import MANIFEST
 from raft_cli.train.metrics import read_metrics
 from raft_cli.train.prepare import Prepared
 from raft_cli.train.records import Recipe
-from raft_cli.train.report import render_report
-from raft_cli.train.shards import hash_weights
+from raft_cli.train.reports.card import render_card
+from raft_cli.train.reports.report import render_report
+from raft_cli.weights import hash_weights
 
 CHECKPOINTS, RESULT, ROWS = "checkpoints", "result.json", "rows"
 _TAKEN = ("*.safetensors", "*.safetensors.index.json", "adapter_config.json", "config.json", "generation_config.json",
@@ -123,6 +123,7 @@ def build_result(out: Path) -> dict[str, Any]:
     last = trained[-1] if trained else {}
     return {
         **read_json(out / RESULT),
+        "restarts": sum("restarted" in line for line in metrics),
         "last_loss": last.get("loss"),
         "tokens": last.get("tokens", 0),
         "seconds": metrics[-1]["seconds"] if metrics else 0.0,

@@ -1,8 +1,8 @@
 """The order of training: prepare, write down, train, finish. The only place that knows it."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -10,16 +10,26 @@ from raft_cli.config.train import TrainConfig
 from raft_cli.errors import ConfigError, Interrupted, RaftError, TrainingError
 from raft_cli.progress import Progress
 from raft_cli.store import read_json, write_json, write_lines, write_text
-from raft_cli.train.folder import MANIFEST, check_run, claim_run, compare_run, lock_run, unlock_run
+from raft_cli.train.data.shelf import write_shelf
+from raft_cli.train.folder import MANIFEST, SETTINGS, check_run, claim_run, compare_run, lock_run, unlock_run
 from raft_cli.train.launch import launch
 from raft_cli.train.metrics import read_metrics
 from raft_cli.train.outcome import RESULT, ROWS, Outcome, build_manifest, take_weights, write_outcome
-from raft_cli.train.prepare import Prepared, group_training, group_validation, prepare_run
+from raft_cli.train.planning.figures import describe_time
+from raft_cli.train.prepare import (
+    Gathered,
+    Prepared,
+    check_installed,
+    gather_run,
+    group_training,
+    group_validation,
+    prepare_run,
+)
 from raft_cli.train.records import Recipe
-from raft_cli.train.report import render_report
+from raft_cli.train.reports.report import render_report
 from raft_cli.train.rows import show_row
-from raft_cli.train.shelf import write_shelf
 from raft_cli.train.worker import read_recipe, write_recipe
+from raft_cli.weights import hash_weights
 
 PLAN = "plan.json"
 _FREE = {"model", "dry_run", "report_to", "keep", "preset", "node_rank", "rendezvous", "revision", "max_lost"}
@@ -28,7 +38,7 @@ _WAIT = 1800.0  # seconds that the other machines wait for the first
 
 def plan_run(data: Path, config: TrainConfig) -> Prepared:
     """Return what a run would be; write nothing."""
-    return prepare_run(data, config)
+    return prepare_run(gather_run(data, config), config)
 
 
 def train_student(data: Path, out: Path, config: TrainConfig, progress: Progress) -> Outcome:
@@ -40,37 +50,51 @@ def train_student(data: Path, out: Path, config: TrainConfig, progress: Progress
         RaftError: The data, the model or the machine do not allow it.
     """
     with _interruptible():
-        if config.node_rank:
-            return _join(out, config, prepare_run(data, config), progress)
+        check_installed(config)
         check_run(out)
-        return _train(data, out, config, prepare_run(data, config), progress)
-
-
-def _train(data: Path, out: Path, config: TrainConfig, prepared: Prepared, progress: Progress) -> Outcome:
-    with _locked(out) as lock:
-        claim_run(out, describe_run(config, prepared))
+        gathered = gather_run(data, config)
+        settings = describe_run(config, gathered)
+        if config.node_rank:
+            return _join(out, config, gathered, progress)
+        if (out / SETTINGS).exists():
+            compare_run(out, settings)
         if (out / MANIFEST).exists():
-            return Outcome(out, read_json(out / MANIFEST), True, prepared.notes)
-        if not (out / PLAN).exists():
-            write_down(out, prepared)
-        recipe = resume_recipe(out, prepared)
-        if not (out / RESULT).exists():
-            for note in prepared.plan.notes:
-                progress.say(f"note: {note}")
-            with _reported(out, data, config, prepared, progress):
-                launch(out, recipe, progress, node_rank=0, rendezvous=config.rendezvous, lock=lock)
-        take_weights(out, recipe)
-        manifest = build_manifest(out, data, config, prepared, recipe)
-        write_outcome(out, manifest)
+            return Outcome(out, read_json(out / MANIFEST), True, gathered.dataset.notes)
+        prepared = prepare_run(gathered, config)
+        with _locked(out) as lock:
+            return _train(data, out, config, prepared, settings=settings, progress=progress, lock=lock)
+
+
+def _train(
+    data: Path,
+    out: Path,
+    config: TrainConfig,
+    prepared: Prepared,
+    *,
+    settings: Mapping[str, object],
+    progress: Progress,
+    lock: int,
+) -> Outcome:
+    claim_run(out, settings)
+    if not (out / PLAN).exists():
+        write_down(out, prepared)
+    recipe = resume_recipe(out, prepared)
+    if not (out / RESULT).exists():
+        _announce(recipe, prepared, progress)
+        with _reported(out, data, config, prepared, progress):
+            launch(out, recipe, progress, node_rank=0, rendezvous=config.rendezvous, lock=lock)
+    take_weights(out, recipe)
+    manifest = build_manifest(out, data, config, prepared, recipe)
+    write_outcome(out, manifest)
     return Outcome(out, manifest, False, prepared.notes)
 
 
-def describe_run(config: TrainConfig, prepared: Prepared) -> dict[str, object]:
+def describe_run(config: TrainConfig, gathered: Gathered) -> dict[str, object]:
     """Return what makes a run this run: data, base, and every setting that changes a weight."""
-    model = prepared.model
+    model = gathered.model
     bound = {name: value for name, value in asdict(config).items() if name not in _FREE}
-    base = {"name": model.name, "revision": model.revision}
-    return {"data": dict(prepared.dataset.files), "base": base, **bound}
+    base = {"name": model.name, "revision": model.revision, "weights": hash_weights(model.path)}
+    return {"data": dict(gathered.dataset.files), "base": base, **bound}
 
 
 def resume_recipe(out: Path, prepared: Prepared) -> Recipe:
@@ -102,6 +126,13 @@ def write_down(out: Path, prepared: Prepared) -> None:
     write_json(out / PLAN, asdict(prepared.plan))
 
 
+def _announce(recipe: Recipe, prepared: Prepared, progress: Progress) -> None:
+    plan = prepared.plan
+    progress.say(f"training on {plan.rows:,} rows: {recipe.steps:,} steps, {describe_time(plan.seconds)}")
+    for note in plan.notes:
+        progress.say(f"note: {note}")
+
+
 @contextmanager
 def _interruptible() -> Iterator[None]:
     try:
@@ -120,30 +151,29 @@ def _locked(out: Path) -> Iterator[int]:
 
 
 @contextmanager
-def _reported(
-    out: Path, data: Path, config: TrainConfig, prepared: Prepared, progress: Progress
-) -> Iterator[None]:
+def _reported(out: Path, data: Path, config: TrainConfig, prepared: Prepared, progress: Progress) -> Iterator[None]:
     """Leave a report of what was trained so far, when training stops before its end."""
     try:
         yield
     except (RaftError, KeyboardInterrupt):
-        if metrics := read_metrics(out):
-            manifest = build_manifest(out, data, config, prepared, read_recipe(out))
-            write_text(out / "report.html", render_report(manifest, metrics))
-            progress.say(f"curves so far: {out / 'report.html'}")
+        with suppress(RaftError):  # a full disk, perhaps: what stopped training matters more
+            if metrics := read_metrics(out):
+                manifest = build_manifest(out, data, config, prepared, read_recipe(out))
+                write_text(out / "report.html", render_report(manifest, metrics))
+                progress.say(f"curves so far: {out / 'report.html'}")
         raise
 
 
-def _join(out: Path, config: TrainConfig, prepared: Prepared, progress: Progress) -> Outcome:
+def _join(out: Path, config: TrainConfig, gathered: Gathered, progress: Progress) -> Outcome:
     """Train as a machine other than the first, in the run folder that the first has prepared on shared storage."""
     _await(out / PLAN, "prepared the run")
-    compare_run(out, describe_run(config, prepared))
+    compare_run(out, describe_run(config, gathered))
     before = (out / MANIFEST).exists()
     if not (out / RESULT).exists():
         recipe = read_recipe(out)
         launch(out, recipe, progress, node_rank=config.node_rank, rendezvous=config.rendezvous, lock=None)
     _await(out / MANIFEST, "written the tuned model")
-    return Outcome(out, read_json(out / MANIFEST), before, prepared.notes)
+    return Outcome(out, read_json(out / MANIFEST), before, gathered.dataset.notes)
 
 
 def _await(path: Path, what: str) -> None:

@@ -9,18 +9,27 @@ from raft_cli.data import make_id
 from raft_cli.errors import DatasetError, MissingExtra
 from raft_cli.model import ModelFolder, find_model, load_student
 from raft_cli.student import Student
-from raft_cli.train.families import read_shape
-from raft_cli.train.hardware import find_hardware
-from raft_cli.train.pack import batch_rows, pack_rows
-from raft_cli.train.plan import Plan, plan_training
-from raft_cli.train.recipe import choose_recipe, group_rows, is_installed
+from raft_cli.train.data.pack import batch_rows, pack_rows
+from raft_cli.train.data.source import Dataset, read_dataset
+from raft_cli.train.planning.families import read_shape
+from raft_cli.train.planning.hardware import Hardware, find_hardware
+from raft_cli.train.planning.plan import Plan, plan_training
+from raft_cli.train.planning.recipe import choose_recipe, group_rows, is_installed
+from raft_cli.train.planning.shape import count_stored
 from raft_cli.train.records import Encoded, Overflow, Recipe, Row
 from raft_cli.train.rows import EncodedRows, encode_rows
-from raft_cli.train.shape import count_stored
-from raft_cli.train.source import Dataset, read_dataset
 
 _UNLIMITED = 1 << 30
 _NEEDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """Data, model and machine, before anything is encoded: enough to tell which run this is."""
+
+    model: ModelFolder
+    dataset: Dataset
+    hardware: Hardware
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,26 +53,34 @@ class Prepared:
     notes: tuple[str, ...]
 
 
-def prepare_run(data: Path, config: TrainConfig) -> Prepared:
-    """Read and encode the rows, and settle how to train on them.
+def gather_run(data: Path, config: TrainConfig) -> Gathered:
+    """Read the rows, find the model and look at the machine.
 
     Raises:
-        DatasetError: The dataset cannot be read, or too many rows do not fit.
-        ModelError: The model is not there, or its tokenizer cannot be used.
-        ConfigError: Settings that this machine or this model cannot follow.
-        MissingExtra: A package that training needs is not installed; a dry run needs none.
+        DatasetError: The dataset cannot be read.
+        ModelError: The model is not there.
+        ConfigError: The device asked for is not there.
     """
-    if not config.dry_run:
-        check_installed(config)
     hardware = find_hardware(config.device)
     dataset = read_dataset(data, system=config.system, validation_share=config.validation_share, seed=config.seed)
     model = find_model(config.model, weights=not config.dry_run, revision=config.revision)
+    return Gathered(model, dataset, hardware)
+
+
+def prepare_run(gathered: Gathered, config: TrainConfig) -> Prepared:
+    """Encode the rows, and settle how to train on them.
+
+    Raises:
+        DatasetError: Too many rows do not fit.
+        ModelError: The tokenizer of the model cannot be used.
+        ConfigError: Settings that this machine or this model cannot follow.
+    """
+    model, dataset, hardware = gathered.model, gathered.dataset, gathered.hardware
     shape = read_shape(model.config, stored=count_stored(model.path))
     student = load_student(model.path, exact=not config.dry_run)
     limit = min(config.max_tokens or _UNLIMITED, shape.context or _UNLIMITED)
-    asked = choose_validation(dataset.validation, config.eval_rows, config.seed)
     train = encode_rows(dataset.train, student, limit)
-    validation = encode_rows(asked, student, limit)
+    validation = encode_rows(choose_validation(dataset.validation, config.eval_rows, config.seed), student, limit)
     _check_lost(train.overflow, len(dataset.train), limit, config)
     recipe = choose_recipe(
         config,
@@ -106,6 +123,8 @@ def check_installed(config: TrainConfig, installed: Callable[[str], bool] = is_i
     """
     if missing := [name for name in _NEEDED if not installed(name)]:
         raise MissingExtra(f"training needs {', '.join(missing)}: pip install 'raft-cli[train]'")
+    if config.method == "qlora" and not installed("bitsandbytes"):
+        raise MissingExtra("--method qlora needs bitsandbytes: pip install 'raft-cli[qlora]'")
     if config.strategy == "deepspeed" and not installed("deepspeed"):
         raise MissingExtra("--strategy deepspeed needs deepspeed: pip install deepspeed")
     for tracker in filter(None, config.report_to.split(",")):

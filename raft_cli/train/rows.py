@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from raft_cli.cot import parse_answer
 from raft_cli.errors import DatasetError
 from raft_cli.student import Student
-from raft_cli.train.documents import read_documents
-from raft_cli.train.fit import Fitted, fit_rows
-from raft_cli.train.formats import flatten
+from raft_cli.train.data.documents import read_documents
+from raft_cli.train.data.fit import Fitted, fit_rows
+from raft_cli.train.data.formats import flatten
 from raft_cli.train.records import Encoded, Overflow, Row
 
 _BATCH = 256  # rows encoded at a time, so that only their text is held twice

@@ -14,6 +14,7 @@ from trl import SFTConfig
 from raft_cli.errors import Interrupted, TrainingError
 from raft_cli.progress import Progress
 from raft_cli.train.checkpoints import find_checkpoints, remove_broken
+from raft_cli.train.data.shelf import Shelf
 from raft_cli.train.distribute import build_strategy, gather_any
 from raft_cli.train.load import (
     build_adapters,
@@ -25,7 +26,6 @@ from raft_cli.train.load import (
 from raft_cli.train.metrics import START, rewind_metrics
 from raft_cli.train.outcome import CHECKPOINTS, RESULT, ROWS
 from raft_cli.train.records import Recipe
-from raft_cli.train.shelf import Shelf
 from raft_cli.train.stopping import Stopper
 from raft_cli.train.trainer import Collator, RaftTrainer
 from raft_cli.train.watch import Watch, measure_memory
@@ -87,7 +87,8 @@ def build_trainer(run: Path, recipe: Recipe, progress: Progress, stopper: Stoppe
         packed=recipe.packing,
         pad_id=recipe.pad_id,
     )
-    restore_adapter_type(trainer.model)
+    if recipe.method == "qlora":
+        restore_adapter_type(trainer.model)
     watch = Watch(
         run,
         progress=progress,

@@ -34,12 +34,19 @@ class Stopper:
         """Take note of the first signal; a second Ctrl-C stops at once."""
         if self._asked and number == signal.SIGINT:
             raise KeyboardInterrupt
+        if not self._asked and not self._parent:
+            say_stopping()
         self._asked = True
 
     def is_asked(self) -> bool:
         """Tell whether somebody asked for a stop."""
         asked = self._asked or self._file.exists() or (self._parent > 0 and not _lives(self._parent))
         return self._agree(asked) if self._agree else asked
+
+
+def say_stopping() -> None:
+    """Answer the first signal; only this is safe in a signal handler."""
+    os.write(2, b"\nstopping after this step, with a checkpoint; Ctrl-C again stops at once\n")
 
 
 def _lives(process: int) -> bool:

@@ -47,9 +47,9 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._recent_rows = recent_rows
         self._supervised = supervised
         self._started = time.monotonic()
+        self._resumed = before["seconds"] > 0
         self._first: tuple[float, float] | None = None
         self._note = ""
-        self._validation = ""
         self.interrupted = False
         self.stopped_early = False
 
@@ -90,8 +90,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         return self.stopped_early
 
     def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:  # noqa: ANN401
-        """Save and stop when somebody asked for it."""
-        del args, more
+        """Save and stop when somebody asked for it; evaluate what comes last, or it could not be the best."""
+        del more
+        if state.global_step >= state.max_steps and args.eval_strategy != "no":
+            control.should_evaluate = True
         if self._stopper.is_asked() and state.global_step < state.max_steps:
             self.interrupted = True
             control.should_save = control.should_training_stop = True
@@ -139,18 +141,19 @@ class Watch(TrainerCallback):  # type: ignore[misc]
                 "memory": measure_memory(),
             },
         )
-        self._note = f"loss {logs['loss']:.3f}, {speed:,.0f} tokens/s{self._validation}"
+        self._note = f"loss {logs['loss']:.3f}, {speed:,.0f} tokens/s"
 
     def _write(self, state: Any, figures: dict[str, float]) -> None:  # noqa: ANN401
         seconds = self._before["seconds"] + time.monotonic() - self._started
         line = {"step": state.global_step, "epoch": round(float(state.epoch or 0), 4), **figures}
+        if self._resumed:
+            line, self._resumed = {**line, "restarted": True}, False
         with self._file.open("ab") as file:
             file.write(orjson.dumps({**line, "seconds": round(seconds, 2)}) + b"\n")
 
     def _show_validation(self, state: Any, logs: dict[str, float]) -> None:  # noqa: ANN401
         kinds = {"eval_oracle_loss": "with oracle", "eval_absent_loss": "without"}
         parts = ", ".join(f"{logs[key]:.3f} {name}" for key, name in kinds.items() if key in logs)
-        self._validation = f", validation {logs['eval_loss']:.3f}"
         self._progress.say(
             f"step {state.global_step:,} of {state.max_steps:,}: validation loss {logs['eval_loss']:.4f} ({parts})"
         )

@@ -3,6 +3,7 @@
 import ctypes
 import logging
 import os
+import shutil
 import signal
 import sys
 import warnings
@@ -10,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from raft_cli.errors import RaftError
+from raft_cli.errors import RaftError, TrainingError
 from raft_cli.progress import Progress
 from raft_cli.store import read_json, write_json
 from raft_cli.train.records import Recipe
@@ -18,6 +19,7 @@ from raft_cli.train.records import Recipe
 RECIPE = "recipe.json"
 FAILURE = "failure.json"
 INTERRUPTED = 130
+_LITTLE = 1 << 20  # bytes; a disk with less is full
 _PR_SET_PDEATHSIG = 1
 
 
@@ -37,25 +39,40 @@ def work(run: Path, progress: Progress) -> None:
     """Train in this process.
 
     Raises:
-        RaftError: As `raft_cli.train.sft.train`.
+        RaftError: As `raft_cli.train.sft.train`, or the disk is full.
     """
     quiet_libraries()
+    from safetensors import SafetensorError
+
     from raft_cli.train.sft import train
 
-    train(run, read_recipe(run), progress)
+    try:
+        train(run, read_recipe(run), progress)
+    except (OSError, RuntimeError, SafetensorError) as error:
+        if "No space left" in str(error) or shutil.disk_usage(run).free < _LITTLE:  # torch does not say why
+            raise TrainingError(
+                f"no space left in {run} for a checkpoint; the whole ones are kept: free some space, or lower --keep, "
+                "and run the same command again"
+            ) from error
+        raise
 
 
 def quiet_libraries() -> None:
     """Keep the libraries from calling home and from writing between our lines."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "true")
-    for name in ("bitsandbytes", "DeepSpeed"):  # a filter: they set their level when they are imported
-        logging.getLogger(name).addFilter(lambda record: record.levelno >= logging.ERROR)
+    for name in ("bitsandbytes", "DeepSpeed"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).addFilter(_is_error)  # DeepSpeed sets its level anew, and writes to stdout
     warnings.filterwarnings("ignore", category=FutureWarning, module="transformers")
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
 
 
 def main() -> int:

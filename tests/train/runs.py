@@ -13,10 +13,10 @@ from typing import Any
 
 from raft_cli.progress import Progress
 from raft_cli.store import read_json
+from raft_cli.train.data.pack import batch_rows, pack_rows
+from raft_cli.train.data.shelf import write_shelf
 from raft_cli.train.metrics import read_metrics
-from raft_cli.train.pack import batch_rows, pack_rows
 from raft_cli.train.records import Encoded, Recipe
-from raft_cli.train.shelf import write_shelf
 from raft_cli.train.worker import work, write_recipe
 
 END, PAD = 2, 0

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from raft_cli.errors import ConfigError
-from raft_cli.train.cards import Card, choose_visible, find_peak, parse_cards, parse_slices
-from raft_cli.train.hardware import build_cuda, find_hardware
-from raft_cli.train.host import measure_flops, read_memory
+from raft_cli.train.planning.cards import Card, choose_visible, find_peak, parse_cards, parse_slices
+from raft_cli.train.planning.hardware import build_cuda, find_hardware
+from raft_cli.train.planning.host import measure_flops, read_memory
 
 TWO = """\
 GPU-aaaa1111-0000, NVIDIA H100 80GB HBM3, 81559, 81000, 9.0, Disabled

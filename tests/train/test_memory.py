@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from raft_cli.train.families import read_context, read_shape
-from raft_cli.train.memory import Load, Memory, estimate_memory, measure_layer
-from raft_cli.train.shape import count_adapters, count_stored
+from raft_cli.train.planning.families import read_context, read_shape
+from raft_cli.train.planning.memory import Load, Memory, estimate_memory, measure_layer
+from raft_cli.train.planning.shape import count_adapters, count_stored
 
 SMALL: dict[str, Any] = {
     "vocab_size": 96,

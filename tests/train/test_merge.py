@@ -20,8 +20,8 @@ from typer.testing import CliRunner
 
 from raft_cli.cli import app, register_commands
 from raft_cli.errors import ConfigError, ModelError
-from raft_cli.train.merge import merge_run
-from raft_cli.train.shards import hash_weights, list_shards
+from raft_cli.train.merging.merge import merge_run
+from raft_cli.weights import hash_weights, list_shards
 
 # peft and transformers warn of each other's ways while these tests build their models.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -41,7 +41,7 @@ KILLED = """
 import os, signal
 from pathlib import Path
 from raft_cli.progress import Progress
-from raft_cli.train.merge import merge_run
+from raft_cli.train.merging.merge import merge_run
 
 class Deadly(Progress):
     def show(self, done, note):
@@ -54,7 +54,7 @@ FULL = """
 import resource
 from pathlib import Path
 from raft_cli.errors import ModelError
-from raft_cli.train.merge import merge_run
+from raft_cli.train.merging.merge import merge_run
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
     merge_run(Path("run"), Path("model"))

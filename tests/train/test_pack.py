@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from raft_cli.train.pack import batch_rows, measure_fill, pack_rows
+from raft_cli.train.data.pack import batch_rows, measure_fill, pack_rows
 
 LENGTHS = st.lists(st.integers(1, 120), max_size=60)
 BUDGET = st.integers(1, 200)

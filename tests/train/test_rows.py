@@ -15,8 +15,8 @@ from raft_cli.data import Message, Role
 from raft_cli.errors import DatasetError
 from raft_cli.model import load_student
 from raft_cli.student import Student
-from raft_cli.train.documents import drop_documents, read_documents
-from raft_cli.train.fit import fit_rows, order_removals
+from raft_cli.train.data.documents import drop_documents, read_documents
+from raft_cli.train.data.fit import fit_rows, order_removals
 from raft_cli.train.records import Row
 from raft_cli.train.rows import encode_rows, show_row
 

@@ -13,8 +13,8 @@ from fakes import BEGIN, END, make_chunk, make_question, quote_chunk
 from raft_cli.data import Example, Message, Role
 from raft_cli.errors import DatasetError
 from raft_cli.generate.formats import CONVERTERS, build_row
+from raft_cli.train.data.source import Dataset, read_dataset
 from raft_cli.train.records import Row
-from raft_cli.train.source import Dataset, read_dataset
 
 ANSWER = f"It says {BEGIN}kept for 14 days{END}.\n<ANSWER>: 14 days"
 

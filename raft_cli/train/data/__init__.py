@@ -1,0 +1,1 @@
+"""Files of several formats to rows, rows that fit, micro-batches on disk."""

@@ -1,0 +1,1 @@
+"""A run described for people: card, report, summary."""
