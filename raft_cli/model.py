@@ -14,6 +14,7 @@ from raft_cli.template import compile_template
 ROLES = ("bos_token", "eos_token", "pad_token", "unk_token")
 _SMALL = ["*.json", "*.jinja", "*.txt", "tokenizer.model", "*.tiktoken"]
 _WEIGHTS = ["*.safetensors"]
+_CODE = ["*.py"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +34,12 @@ class ModelFolder:
     revision: str = ""
 
 
-def find_model(name: str, *, weights: bool, revision: str = "") -> ModelFolder:
+def find_model(name: str, *, weights: bool, revision: str = "", code: bool = False) -> ModelFolder:
     """Return a model's folder, fetching it from the Hub when `name` is no folder.
 
     Args:
         weights: Whether the weights are needed too, or configuration and tokenizer only.
+        code: Whether the model's own Python code is wanted as well.
 
     Raises:
         ModelError: There is no such model, it cannot be fetched, or the folder is none of a model.
@@ -47,14 +49,31 @@ def find_model(name: str, *, weights: bool, revision: str = "") -> ModelFolder:
         return _read_folder(str(path.resolve()), path.resolve(), weights=weights)
     if path.is_absolute() or name.startswith((".", "~")) or name.count("/") != 1 or path.parent.is_dir():
         raise ModelError(f"--model {name}: no such folder (and an id of the Hub looks like ORGANISATION/NAME)")
-    fetched = _fetch(name, weights=weights, revision=revision)
+    fetched = _fetch(name, weights=weights, revision=revision, code=code)
     folder = _read_folder(name, fetched, weights=weights)
     return ModelFolder(folder.name, folder.path, folder.config, revision=fetched.name)
 
 
+def check_trainable(model: ModelFolder) -> None:
+    """Make sure that adapters can be trained on a base and merged into it.
+
+    Raises:
+        ModelError: Its weights are quantised.
+    """
+    if model.config.get("quantization_config"):
+        raise ModelError(
+            f"{model.name} is quantised already; give the model in 16 bits, with --method qlora to train over 4 bits"
+        )
+
+
 def _read_folder(name: str, path: Path, *, weights: bool) -> ModelFolder:
-    if (path / "adapter_config.json").is_file() and not (path / "config.json").is_file():
-        raise ModelError(f"{name} is an adapter, no whole model; `raft merge {name} -o DIR` makes one of it")
+    if (path / "adapter_config.json").is_file():
+        if not (path / "config.json").is_file():
+            raise ModelError(f"{name} is an adapter, no whole model; `raft merge {name} -o DIR` makes one of it")
+        raise ModelError(
+            f"{name} holds a model and an adapter, and transformers would load both as one; take the adapter_* files "
+            "away, or merge them first"
+        )
     try:
         config = json.loads((path / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -64,19 +83,25 @@ def _read_folder(name: str, path: Path, *, weights: bool) -> ModelFolder:
     if not isinstance(config, dict):
         raise ModelError(f"{name}: config.json cannot be read: not a JSON object")
     if weights and not any(path.glob("*.safetensors")):
-        raise ModelError(f"{name}: no *.safetensors there; weights in other formats are not loaded")
+        raise ModelError(
+            f"{name}: no *.safetensors there; weights in other formats are not loaded (and of a model of the Hub only "
+            "the small files may have been fetched so far: fetch it where there is a network)"
+        )
     return ModelFolder(name, path, config)
 
 
-def _fetch(name: str, *, weights: bool, revision: str) -> Path:
+def _fetch(name: str, *, weights: bool, revision: str, code: bool) -> Path:
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError as error:
         raise MissingExtra(f"--model {name}: fetching it needs pip install 'raft-cli[train]'") from error
-    wanted = [*_SMALL, *_WEIGHTS] if weights else _SMALL
+    wanted = [*_SMALL, *(_WEIGHTS if weights else []), *(_CODE if code else [])]
     try:
-        return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted))
+        fetched = snapshot_download(
+            name, revision=revision or None, allow_patterns=wanted, ignore_patterns=["consolidated*", "*/*"]
+        )
+        return Path(fetched)
     except HFValidationError as error:
         raise ModelError(f"--model {name}: neither a folder nor an id of the Hub") from error
     except LocalEntryNotFoundError as error:
@@ -96,18 +121,19 @@ def _fetch(name: str, *, weights: bool, revision: str) -> Path:
         raise ModelError(f"--model {name}: cannot be fetched: {error}") from error
 
 
-def load_student(folder: Path, *, exact: bool = False) -> Student:
+def load_student(folder: Path, *, exact: bool = False, code: bool = False) -> Student:
     """Read tokenizer and template of a model folder.
 
     Args:
         exact: Let transformers read them (needs torch), as servers do; otherwise its files are read directly, which is
             fast, and transformers only where they do not suffice.
+        code: Whether Python code that comes with the tokenizer may be run.
 
     Raises:
         ModelError: There is no tokenizer there, or it has no token to end a turn with.
     """
     if exact or not (folder / "tokenizer.json").is_file():
-        return _load_with_transformers(folder)
+        return _load_with_transformers(folder, code=code)
     from jinja2 import TemplateSyntaxError
 
     try:
@@ -129,17 +155,17 @@ def load_student(folder: Path, *, exact: bool = False) -> Student:
     try:
         render = compile_template(template, tokens) if template else None
     except TemplateSyntaxError:
-        return _load_with_transformers(folder)
+        return _load_with_transformers(folder, code=code)
     return Student(core, template=template, tokens=tokens, render=render, name=str(folder))
 
 
-def _load_with_transformers(folder: Path) -> Student:
+def _load_with_transformers(folder: Path, *, code: bool) -> Student:
     try:
         from transformers import AutoTokenizer
     except ImportError as error:
         raise ModelError(f"{folder}: no tokenizer.json there, and transformers is not installed") from error
     try:
-        tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True)
+        tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=code)
         core = tokenizer.backend_tokenizer
     except Exception as error:  # whatever a broken tokenizer makes transformers raise
         raise ModelError(f"{folder}: its tokenizer cannot be read: {error}") from error

@@ -22,6 +22,7 @@ class Student:
         end_token: Its text.
         pad_id: A token for padding that is not `end_id`.
         pad_chosen: Whether the tokenizer named no such pad token, so that one was chosen here.
+        apart: Whether the template writes a past answer otherwise than it opens one.
         dated: Whether the template writes today's date.
     """
 
@@ -39,6 +40,7 @@ class Student:
         self._name = name
         self.template = template
         self.dated = "strftime_now" in template
+        self.apart = False
         added = core.get_added_tokens_decoder().values()
         self._special = [token.content for token in added if token.special]
         self._added = [token.content for token in added if token.content.strip()]
@@ -60,7 +62,8 @@ class Student:
         prompt = self._render_checked([question], True)
         whole = self._render_checked([question, Message("assistant", _PROBE)], False)
         before, _, closing = whole.rpartition(_PROBE)
-        opening = before[len(prompt) :] if before.startswith(prompt) else ""
+        self.apart = not before.startswith(prompt)
+        opening = _close_thought(prompt) if self.apart else before[len(prompt) :]
         suffix = prompt.rpartition(_PROBE)[2]
         starts = [at for token in self._special if (at := suffix.rfind(token)) >= 0]
         return opening, closing, suffix[max(starts) :] if starts else ""
@@ -190,3 +193,9 @@ def _group_by_start(tokens: Collection[str]) -> dict[str, list[str]]:
     for token in sorted(tokens):
         groups.setdefault(token[:2], []).append(token)
     return groups
+
+
+def _close_thought(prompt: str) -> str:
+    """Return what ends a thought that the prompt has begun for the model, as reasoning models' templates do."""
+    thought = prompt.rpartition("<think>")
+    return "\n</think>\n\n" if thought[1] and "</think>" not in thought[2] else ""

@@ -8,7 +8,7 @@ from train.models import write_json, write_model
 
 from raft_cli.data import Message
 from raft_cli.errors import ModelError
-from raft_cli.model import find_model, load_student
+from raft_cli.model import check_trainable, find_model, load_student
 
 
 def test_a_folder_is_found_and_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,6 +49,11 @@ def make_adapter(folder: Path) -> None:
     (folder / "adapter_config.json").write_text("{}", encoding="utf-8")
 
 
+def make_both(folder: Path) -> None:
+    make_adapter(folder)
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+
+
 def set_list(folder: Path) -> None:
     (folder / "config.json").write_text("[]", encoding="utf-8")
 
@@ -60,6 +65,7 @@ def set_list(folder: Path) -> None:
         (break_config, "config.json cannot be read"),
         (set_list, "config.json cannot be read"),
         (make_adapter, "is an adapter, no whole model; `raft merge"),
+        (make_both, "holds a model and an adapter"),
     ],
 )
 def test_a_folder_of_something_else(tmp_path: Path, make: Callable[[Path], None], said: str) -> None:
@@ -122,3 +128,9 @@ def test_a_template_beyond_us_is_left_to_transformers(tmp_path: Path) -> None:
     (tmp_path / "chat_template.jinja").write_text("{% no_such_tag %}", encoding="utf-8")
     with pytest.raises(ModelError, match="no_such_tag"):
         load_student(tmp_path).encode_prompt([Message("user", "a")])
+
+
+def test_a_quantised_base_is_refused_before_training(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "awq"}}', encoding="utf-8")
+    with pytest.raises(ModelError, match="quantised already; give the model in 16 bits"):
+        check_trainable(find_model(str(tmp_path), weights=False))

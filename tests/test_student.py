@@ -256,3 +256,15 @@ def test_what_a_template_writes_before_an_answer_is_learnt_too(tmp_path: Path) -
     prompt, completion = student.encode_pairs([[Message("user", "How?")]], [" So. "])[0]
     assert student.decode(prompt, keep_special=True).endswith("<|im_start|>assistant\n")
     assert student.decode(completion, keep_special=True) == "<think>\n\n</think>\n\nSo.<|im_end|>"
+
+
+def test_a_thought_that_the_prompt_opens_is_closed_before_the_answer(tmp_path: Path) -> None:
+    """Reasoning models' templates open a thought for a new answer and leave it out of past ones."""
+    write_model(tmp_path, "chatml")
+    template = "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>\\n' }}{% endfor %}"
+    template += "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n<think>\\n' }}{% endif %}"
+    (tmp_path / "chat_template.jinja").write_text(template, encoding="utf-8")
+    student = load_student(tmp_path)
+    prompt, completion = student.encode_pairs([[Message("user", "How?")]], ["So."])[0]
+    assert student.apart and student.decode(prompt, keep_special=True).endswith("<|im_start|>assistant\n<think>\n")
+    assert student.decode(completion, keep_special=True) == "\n</think>\n\nSo.<|im_end|>"

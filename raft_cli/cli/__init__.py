@@ -1,5 +1,6 @@
 """The command line: flags in, one call, one summary out; the one place where errors are shown."""
 
+import os
 import sys
 from typing import Annotated, Any
 
@@ -74,6 +75,7 @@ def register_commands() -> None:
 
 def main() -> None:
     """Run the command line."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # before anything can import what reads it
     register_commands()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):

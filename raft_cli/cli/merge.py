@@ -24,7 +24,7 @@ def merge(
     """
     from raft_cli.progress import Progress
     from raft_cli.train.merging.merge import merge_run
-    from raft_cli.train.reports.units import show_bytes
+    from raft_cli.train.units import show_bytes
 
     done = merge_run(run, out, base=base, precision=dtype, progress=Progress())
     typer.echo(f"{done.layers:,} layers of {run} merged into {done.base}")

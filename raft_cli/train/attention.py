@@ -45,6 +45,10 @@ def attend_packed(
         raise ValueError("attention 'varlen' takes packed rows only")
     if dropout:
         raise ValueError("attention 'varlen' has no dropout")
+    if query.dtype == torch.float32 and torch.is_autocast_enabled(query.device.type):
+        # rotary positions come out in the type of 32-bit weights, and the kernel has no autocast of its own
+        narrow = torch.get_autocast_dtype(query.device.type)
+        query, key, value = query.to(narrow), key.to(narrow), value.to(narrow)
     packed_query, packed_key, packed_value = (states[0].transpose(0, 1).contiguous() for states in (query, key, value))
     attended = (kernel or _load_kernel())(
         packed_query,

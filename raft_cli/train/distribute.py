@@ -64,3 +64,13 @@ def gather_any(asked: bool) -> bool:
     flag = torch.tensor([int(asked)], device=place)
     torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
     return bool(flag.item())
+
+
+def share_number(number: int) -> int:
+    """Return the number of the first process in all of them: what machines see on a shared disk may differ."""
+    if not torch.distributed.is_initialized():
+        return number
+    place = "cuda" if torch.distributed.get_backend() == "nccl" else "cpu"
+    shared = torch.tensor([number], device=place)
+    torch.distributed.broadcast(shared, src=0)
+    return int(shared.item())

@@ -1,6 +1,5 @@
 """The RUN folder: whose it is, with which settings, locked while somebody trains in it. Knows no torch."""
 
-import fcntl
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +38,10 @@ def lock_run(out: Path) -> int:
         lock = os.open(out / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)
     except OSError as error:
         raise explain_write_error(out, error) from error
+    if os.name == "nt":  # no such locks there: two runs in one folder are then the user's to avoid
+        return lock
+    import fcntl
+
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

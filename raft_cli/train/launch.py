@@ -65,7 +65,7 @@ def build_command(run: Path, recipe: Recipe, *, node_rank: int, rendezvous: str)
         *(sys.executable, "-m", "raft_cli.train.ranks"),
         *where,
         *("--nproc-per-node", str(recipe.processes)),
-        *("--module", "raft_cli.train.worker", str(run)),
+        *("--module", "raft_cli.train.worker", str(run), recipe.base_path),
     ]
 
 

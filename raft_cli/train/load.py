@@ -1,5 +1,6 @@
 """The model that is trained: base weights in their precision, adapters on them. Imports torch; load it late."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from raft_cli.errors import ModelError
 from raft_cli.train.attention import NAME, register_varlen
 from raft_cli.train.records import Recipe
 
+_TOWERS = r".*(vision|audio|image|multi_modal).*"  # parts of multimodal models that text does not reach
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
@@ -40,7 +42,14 @@ def load_base(recipe: Recipe) -> Any:  # noqa: ANN401 - untyped library
         raise ModelError(f"{recipe.base}: cannot be loaded: {error}") from error
     model.config.use_cache = False
     _keep_trainable(model)
+    if recipe.method == "full" and _is_multimodal(model):
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad = re.fullmatch(_TOWERS, name) is None
     return model
+
+
+def _is_multimodal(model: Any) -> bool:  # noqa: ANN401
+    return model.config.get_text_config() is not model.config
 
 
 def _keep_trainable(model: Any) -> None:  # noqa: ANN401
@@ -75,16 +84,23 @@ def _quantise(recipe: Recipe) -> Any:  # noqa: ANN401
 
 
 def load_tokenizer(recipe: Recipe) -> Any:  # noqa: ANN401
-    """Return the tokenizer with a pad token that does not end a turn."""
+    """Return the tokenizer with a pad token that does not end a turn, and the end that the student learns."""
     tokenizer = AutoTokenizer.from_pretrained(
         recipe.base_path, local_files_only=True, trust_remote_code=recipe.trust_remote_code
     )
-    tokenizer.pad_token = recipe.pad_token
+    special = {token.content for token in tokenizer.added_tokens_decoder.values()}
+    if recipe.pad_token in special:  # an ordinary word that is declared special would vanish from decoded text
+        tokenizer.pad_token = recipe.pad_token
+    if tokenizer.eos_token_id != recipe.end_id:  # so that servers stop where the student learnt to
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(recipe.end_id)
     return tokenizer
 
 
-def build_adapters(recipe: Recipe) -> Any:  # noqa: ANN401
-    """Return the configuration of the adapters, or None for full fine-tuning."""
+def build_adapters(recipe: Recipe, model: Any) -> Any:  # noqa: ANN401
+    """Return the configuration of the adapters, or None for full fine-tuning.
+
+    The towers of a multimodal model get none: text passes no gradient through them.
+    """
     if recipe.method == "full":
         return None
     from peft import LoraConfig
@@ -97,6 +113,7 @@ def build_adapters(recipe: Recipe) -> Any:  # noqa: ANN401
         target_modules="all-linear" if recipe.targets == ("all-linear",) else list(recipe.targets),
         use_dora=recipe.dora,
         use_rslora=recipe.rslora,
+        exclude_modules=_TOWERS if _is_multimodal(model) else None,
     )
 
 

@@ -22,9 +22,9 @@ from raft_cli.train.reports.card import render_card
 from raft_cli.train.reports.report import render_report
 from raft_cli.weights import hash_weights
 
-CHECKPOINTS, RESULT, ROWS = "checkpoints", "result.json", "rows"
+CHECKPOINTS, PLAN, RESULT, ROWS = "checkpoints", "plan.json", "result.json", "rows"
 _TAKEN = ("*.safetensors", "*.safetensors.index.json", "adapter_config.json", "config.json", "generation_config.json",
-          "tokenizer*", "chat_template.jinja", "special_tokens_map.json", "vocab.*", "merges.txt")  # fmt: skip
+          "tokenizer*", "chat_template.jinja", "special_tokens_map.json", "vocab.*", "merges.txt", "*.py")  # fmt: skip
 _LIBRARIES = ("torch", "transformers", "trl", "peft", "accelerate", "bitsandbytes")
 _OF_THE_DATASET = ("chunk_size", "tokenizer", "distractors", "oracle_share", "absent_target", "teacher", "split_by")
 
@@ -45,8 +45,11 @@ class Outcome:
     notes: tuple[str, ...]
 
 
-def take_weights(out: Path, recipe: Recipe) -> None:
+def take_weights(out: Path, recipe: Recipe, revision: str) -> None:
     """Copy the weights of the best checkpoint, with its tokenizer, to the run folder.
+
+    Args:
+        revision: Commit of the base, for the adapter to remember; empty where it has none.
 
     Raises:
         DatasetError: The disk is full.
@@ -62,13 +65,14 @@ def take_weights(out: Path, recipe: Recipe) -> None:
         raise explain_write_error(out, error) from error
     if recipe.method != "full":
         adapter = read_json(out / "adapter_config.json")
-        write_json(out / "adapter_config.json", {**adapter, "base_model_name_or_path": recipe.base})
+        base = {"base_model_name_or_path": recipe.base, "revision": revision or None}
+        write_json(out / "adapter_config.json", {**adapter, **base})
 
 
 def build_manifest(out: Path, data: Path, config: TrainConfig, prepared: Prepared, recipe: Recipe) -> dict[str, Any]:
-    """Return the record of a run; its result is left out as long as there is none."""
-    plan, dataset, model = prepared.plan, prepared.dataset, prepared.model
-    median, most, nearly, longest = plan.lengths
+    """Return the record of a run, as it was planned when it began; a result is left out as long as there is none."""
+    plan, dataset, model = read_json(out / PLAN), prepared.dataset, prepared.model
+    median, most, nearly, longest = plan["lengths"]
     manifest: dict[str, Any] = {
         "kind": "run",
         "raft": __version__,
@@ -86,23 +90,24 @@ def build_manifest(out: Path, data: Path, config: TrainConfig, prepared: Prepare
             "format": dataset.format,
             "files": dataset.files,
             "rows": len(dataset.train),
-            "validation_rows": plan.validation_rows,
+            "validation_rows": plan["validation_rows"],
             "held_out": dataset.held_out,
             "dataset": read_dataset_facts(data),
         },
         "rows": {
-            "trained": plan.rows,
-            "overflow": plan.overflow,
-            "shortened": plan.shortened,
-            "tokens": plan.tokens,
-            "supervised_tokens": plan.supervised,
-            "oracle_share": plan.oracle_share,
-            "documents": plan.documents,
+            "trained": plan["rows"],
+            "step": plan["step_rows"],
+            "overflow": plan["overflow"],
+            "shortened": plan["shortened"],
+            "tokens": plan["tokens"],
+            "supervised_tokens": plan["supervised"],
+            "oracle_share": plan["oracle_share"],
+            "documents": plan["documents"],
             "percentiles": {"50": median, "95": most, "99": nearly, "max": longest},
         },
         "config": asdict(config),
         "recipe": asdict(recipe),
-        "plan": {"memory": asdict(plan.memory), "available": plan.available, "seconds": plan.seconds},
+        "plan": {name: plan[name] for name in ("memory", "available", "seconds")},
         "prompt": {
             "system": config.system,
             "template": "chat" if prepared.student.template else "plain",

@@ -1,7 +1,8 @@
 """The order of training: prepare, write down, train, finish. The only place that knows it."""
 
+import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -14,8 +15,9 @@ from raft_cli.train.data.shelf import write_shelf
 from raft_cli.train.folder import MANIFEST, SETTINGS, check_run, claim_run, compare_run, lock_run, unlock_run
 from raft_cli.train.launch import launch
 from raft_cli.train.metrics import read_metrics
-from raft_cli.train.outcome import RESULT, ROWS, Outcome, build_manifest, take_weights, write_outcome
+from raft_cli.train.outcome import CHECKPOINTS, PLAN, RESULT, ROWS, Outcome, build_manifest, take_weights, write_outcome
 from raft_cli.train.planning.figures import describe_time
+from raft_cli.train.planning.plan import Plan, check_memory, measure_disk
 from raft_cli.train.prepare import (
     Gathered,
     Prepared,
@@ -28,10 +30,10 @@ from raft_cli.train.prepare import (
 from raft_cli.train.records import Recipe
 from raft_cli.train.reports.report import render_report
 from raft_cli.train.rows import show_row
+from raft_cli.train.units import show_bytes
 from raft_cli.train.worker import read_recipe, write_recipe
 from raft_cli.weights import hash_weights
 
-PLAN = "plan.json"
 _FREE = {"model", "dry_run", "report_to", "keep", "preset", "node_rank", "rendezvous", "revision", "max_lost"}
 _WAIT = 1800.0  # seconds that the other machines wait for the first
 
@@ -61,6 +63,8 @@ def train_student(data: Path, out: Path, config: TrainConfig, progress: Progress
         if (out / MANIFEST).exists():
             return Outcome(out, read_json(out / MANIFEST), True, gathered.dataset.notes)
         prepared = prepare_run(gathered, config)
+        if not (out / PLAN).exists():
+            check_start(prepared, config)
         with _locked(out) as lock:
             return _train(data, out, config, prepared, settings=settings, progress=progress, lock=lock)
 
@@ -80,13 +84,35 @@ def _train(
         write_down(out, prepared)
     recipe = resume_recipe(out, prepared)
     if not (out / RESULT).exists():
-        _announce(recipe, prepared, progress)
+        _announce(recipe, prepared, (*prepared.plan.notes, *note_disk(out, prepared.plan, recipe)), progress)
         with _reported(out, data, config, prepared, progress):
             launch(out, recipe, progress, node_rank=0, rendezvous=config.rendezvous, lock=lock)
-    take_weights(out, recipe)
+    take_weights(out, recipe, prepared.model.revision)
     manifest = build_manifest(out, data, config, prepared, recipe)
     write_outcome(out, manifest)
     return Outcome(out, manifest, False, prepared.notes)
+
+
+def check_start(prepared: Prepared, config: TrainConfig) -> None:
+    """Make sure that a GPU can hold the run, unless the user has settled the micro-batch; on a CPU a note must do.
+
+    Raises:
+        ConfigError: It cannot.
+    """
+    if prepared.recipe.device == "cuda" and not config.micro_tokens:
+        check_memory(prepared.plan)
+
+
+def note_disk(out: Path, plan: Plan, recipe: Recipe) -> list[str]:
+    """Tell when the checkpoints may fill the disk that the run folder lies on."""
+    held = sum(path.stat().st_size for path in (out / CHECKPOINTS).rglob("*") if path.is_file())
+    free, needed = shutil.disk_usage(out).free, measure_disk(plan, recipe) - held
+    if needed <= free:
+        return []
+    return [
+        f"checkpoints of about {show_bytes(plan.checkpoint)} may fill the disk: {show_bytes(needed)} more are needed, "
+        f"and {show_bytes(free)} are free at {out}; a smaller --keep, or another -o"
+    ]
 
 
 def describe_run(config: TrainConfig, gathered: Gathered) -> dict[str, object]:
@@ -126,10 +152,10 @@ def write_down(out: Path, prepared: Prepared) -> None:
     write_json(out / PLAN, asdict(prepared.plan))
 
 
-def _announce(recipe: Recipe, prepared: Prepared, progress: Progress) -> None:
+def _announce(recipe: Recipe, prepared: Prepared, notes: Sequence[str], progress: Progress) -> None:
     plan = prepared.plan
     progress.say(f"training on {plan.rows:,} rows: {recipe.steps:,} steps, {describe_time(plan.seconds)}")
-    for note in plan.notes:
+    for note in notes:
         progress.say(f"note: {note}")
 
 
@@ -170,7 +196,7 @@ def _join(out: Path, config: TrainConfig, gathered: Gathered, progress: Progress
     compare_run(out, describe_run(config, gathered))
     before = (out / MANIFEST).exists()
     if not (out / RESULT).exists():
-        recipe = read_recipe(out)
+        recipe = replace(read_recipe(out), base_path=str(gathered.model.path))
         launch(out, recipe, progress, node_rank=config.node_rank, rendezvous=config.rendezvous, lock=None)
     _await(out / MANIFEST, "written the tuned model")
     return Outcome(out, read_json(out / MANIFEST), before, gathered.dataset.notes)

@@ -7,7 +7,7 @@ from pathlib import Path
 from raft_cli.config.train import TrainConfig
 from raft_cli.data import make_id
 from raft_cli.errors import DatasetError, MissingExtra
-from raft_cli.model import ModelFolder, find_model, load_student
+from raft_cli.model import ModelFolder, check_trainable, find_model, load_student
 from raft_cli.student import Student
 from raft_cli.train.data.pack import batch_rows, pack_rows
 from raft_cli.train.data.source import Dataset, read_dataset
@@ -63,7 +63,9 @@ def gather_run(data: Path, config: TrainConfig) -> Gathered:
     """
     hardware = find_hardware(config.device)
     dataset = read_dataset(data, system=config.system, validation_share=config.validation_share, seed=config.seed)
-    model = find_model(config.model, weights=not config.dry_run, revision=config.revision)
+    code = config.trust_remote_code
+    model = find_model(config.model, weights=not config.dry_run, revision=config.revision, code=code)
+    check_trainable(model)
     return Gathered(model, dataset, hardware)
 
 
@@ -77,7 +79,7 @@ def prepare_run(gathered: Gathered, config: TrainConfig) -> Prepared:
     """
     model, dataset, hardware = gathered.model, gathered.dataset, gathered.hardware
     shape = read_shape(model.config, stored=count_stored(model.path))
-    student = load_student(model.path, exact=not config.dry_run)
+    student = load_student(model.path, exact=not config.dry_run, code=config.trust_remote_code)
     limit = min(config.max_tokens or _UNLIMITED, shape.context or _UNLIMITED)
     train = encode_rows(dataset.train, student, limit)
     validation = encode_rows(choose_validation(dataset.validation, config.eval_rows, config.seed), student, limit)
@@ -170,6 +172,11 @@ def _check_lost(overflow: Sequence[Overflow], rows: int, limit: int, config: Tra
 
 def _note_student(student: Student) -> list[str]:
     notes = []
+    if student.apart:
+        notes.append(
+            "the chat template writes a past answer otherwise than it opens a new one: what stands between was taken "
+            "from the opening; look at example.txt"
+        )
     if not student.template:
         notes.append("the model has no chat template: prompts are plain paragraphs, one blank line apart")
     if student.pad_chosen:

@@ -15,7 +15,7 @@ from raft_cli.errors import Interrupted, TrainingError
 from raft_cli.progress import Progress
 from raft_cli.train.checkpoints import find_checkpoints, remove_broken
 from raft_cli.train.data.shelf import Shelf
-from raft_cli.train.distribute import build_strategy, gather_any
+from raft_cli.train.distribute import build_strategy, gather_any, share_number
 from raft_cli.train.load import (
     build_adapters,
     check_vocabulary,
@@ -67,6 +67,7 @@ def train(run: Path, recipe: Recipe, progress: Progress) -> None:
 def build_trainer(run: Path, recipe: Recipe, progress: Progress, stopper: Stopper) -> tuple[RaftTrainer, Watch, int]:
     """Return the trainer, what watches it, and the step of the checkpoint to go on from (0: from the start)."""
     settings = build_settings(run, recipe)
+    settings._n_gpu = min(1, settings.n_gpu)  # one process, one device, however many are visible
     step, before = _find_start(run, settings)
     settings.eval_on_start = recipe.eval_every > 0 and not step
     shelf = Shelf(run / ROWS, "train")
@@ -82,7 +83,7 @@ def build_trainer(run: Path, recipe: Recipe, progress: Progress, stopper: Stoppe
         train_dataset=Dataset.from_dict({"group": list(range(len(shelf)))}),
         eval_dataset=Dataset.from_dict({"group": list(range(len(validation)))}) if validation else None,
         processing_class=load_tokenizer(recipe),
-        peft_config=build_adapters(recipe),
+        peft_config=build_adapters(recipe, model),
         validation=validation,
         packed=recipe.packing,
         pad_id=recipe.pad_id,
@@ -94,6 +95,7 @@ def build_trainer(run: Path, recipe: Recipe, progress: Progress, stopper: Stoppe
         progress=progress,
         stopper=stopper,
         patience=recipe.patience,
+        scaled=recipe.precision == "fp16",
         before=before,
         recent_rows=lambda: [name for group in collator.recent for name in shelf.name_rows(group)],
         supervised=lambda: trainer.supervised,
@@ -109,10 +111,8 @@ def _find_start(run: Path, settings: SFTConfig) -> tuple[int, dict[str, float]]:
     first = settings.process_index == 0
     if first:
         remove_broken(run / CHECKPOINTS)
-    if settings.world_size > 1:
-        torch.distributed.barrier()
-    whole = find_checkpoints(run / CHECKPOINTS)
-    step = whole[-1][0] if whole else 0
+    whole = find_checkpoints(run / CHECKPOINTS) if first else []
+    step = share_number(whole[-1][0] if whole else 0)
     return step, rewind_metrics(run, step) if first else dict(START)
 
 
@@ -171,7 +171,7 @@ def _write_result(run: Path, trainer: RaftTrainer, watch: Watch) -> None:
         "steps": state.global_step,
         "epochs": round(float(state.epoch or 0), 4),
         "best_step": best,
-        "best_loss": state.best_metric,
+        "best_loss": state.best_metric if best == state.best_global_step else None,
         "stopped_early": watch.stopped_early,
         "peak_memory": measure_memory(),
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",

@@ -1,8 +1,7 @@
 """What looks on while training runs: figures to disk, progress to the terminal, stops on request. Load it late."""
 
 import math
-import os
-import resource
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from raft_cli.train.metrics import METRICS
 from raft_cli.train.stopping import Stopper
 
 _LIMIT_ROWS = 8
+_OVERFLOWS = 30  # in a row, that fp16 may take to find its scale
 
 
 class Watch(TrainerCallback):  # type: ignore[misc]
@@ -35,6 +35,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         progress: Progress,
         stopper: Stopper,
         patience: int,
+        scaled: bool,
         before: dict[str, float],
         recent_rows: Callable[[], list[str]],
         supervised: Callable[[], int],
@@ -43,6 +44,8 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         self._progress = progress
         self._stopper = stopper
         self._patience = patience
+        self._scaled = scaled
+        self._skipped = 0
         self._before = before
         self._recent_rows = recent_rows
         self._supervised = supervised
@@ -71,7 +74,19 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if "loss" in logs:
             self._check_finite(state.global_step, logs)
             self._write_step(state, logs)
-        elif "eval_loss" in logs and state.is_world_process_zero:
+        elif "eval_loss" in logs:
+            self._check_validation(state.global_step, logs["eval_loss"])
+            self._write_validation(state, logs)
+
+    def _check_validation(self, step: int, loss: float) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"step {step}: the validation loss is {loss}: training has diverged. The checkpoints before it are "
+                "kept; a lower --learning-rate or --precision fp32 help"
+            )
+
+    def _write_validation(self, state: Any, logs: dict[str, float]) -> None:  # noqa: ANN401
+        if state.is_world_process_zero:
             keys = ("eval_loss", "eval_oracle_loss", "eval_absent_loss", "eval_rows")
             self._write(state, {key: logs[key] for key in keys if key in logs})
             self._show_validation(state, logs)
@@ -108,6 +123,10 @@ class Watch(TrainerCallback):  # type: ignore[misc]
     def _check_finite(self, step: int, logs: dict[str, float]) -> None:
         norm = float(logs.get("grad_norm", 1.0))
         if math.isfinite(logs["loss"]) and math.isfinite(norm) and norm > 0:
+            self._skipped = 0
+            return
+        if self._scaled and math.isfinite(logs["loss"]) and not math.isfinite(norm) and self._skipped < _OVERFLOWS:
+            self._skipped += 1  # fp16 overflows now and then: the scaler leaves the step out and lowers its scale
             return
         rows = ", ".join(self._recent_rows()[-_LIMIT_ROWS:])
         if norm == 0:
@@ -124,6 +143,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         if not state.is_world_process_zero:
             return
         tokens, now = float(logs.get("num_tokens", 0)), time.monotonic()
+        norm = float(logs.get("grad_norm", 0.0))
         if self._first is None:
             speed = tokens / max(1e-9, now - self._started)
             self._first = (tokens, now)  # the first step pays for warming up
@@ -134,7 +154,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
             {
                 "loss": logs["loss"],
                 "learning_rate": logs.get("learning_rate", 0.0),
-                "grad_norm": float(logs.get("grad_norm", 0.0)),
+                "grad_norm": norm if math.isfinite(norm) else None,
                 "tokens": int(self._before["tokens"] + tokens),
                 "supervised": int(self._before["supervised"] + self._supervised()),
                 "tokens_per_second": round(speed, 1),
@@ -143,7 +163,7 @@ class Watch(TrainerCallback):  # type: ignore[misc]
         )
         self._note = f"loss {logs['loss']:.3f}, {speed:,.0f} tokens/s"
 
-    def _write(self, state: Any, figures: dict[str, float]) -> None:  # noqa: ANN401
+    def _write(self, state: Any, figures: dict[str, float | None]) -> None:  # noqa: ANN401
         seconds = self._before["seconds"] + time.monotonic() - self._started
         line = {"step": state.global_step, "epoch": round(float(state.epoch or 0), 4), **figures}
         if self._resumed:
@@ -163,5 +183,9 @@ def measure_memory() -> int:
     """Return the most bytes that training has held so far: of the GPU, or of this process on a CPU."""
     if torch.cuda.is_available():
         return int(torch.cuda.max_memory_allocated())
-    unit = 1 if os.uname().sysname == "Darwin" else 1024
+    if sys.platform == "win32":
+        return 0
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +35,11 @@ def read_recipe(run: Path) -> Recipe:
     return Recipe(**{**held, **lists})
 
 
-def work(run: Path, progress: Progress) -> None:
+def work(run: Path, progress: Progress, *, base_path: str = "") -> None:
     """Train in this process.
+
+    Args:
+        base_path: Where the base lies on this machine, if not where the recipe says.
 
     Raises:
         RaftError: As `raft_cli.train.sft.train`, or the disk is full.
@@ -47,7 +50,8 @@ def work(run: Path, progress: Progress) -> None:
     from raft_cli.train.sft import train
 
     try:
-        train(run, read_recipe(run), progress)
+        recipe = read_recipe(run)
+        train(run, replace(recipe, base_path=base_path or recipe.base_path), progress)
     except (OSError, RuntimeError, SafetensorError) as error:
         if "No space left" in str(error) or shutil.disk_usage(run).free < _LITTLE:  # torch does not say why
             raise TrainingError(
@@ -81,7 +85,7 @@ def main() -> int:
     first = rank == "0"
     _die_with_parent()
     try:
-        work(run, Progress(quiet=not first))
+        work(run, Progress(quiet=not first), base_path=sys.argv[2] if len(sys.argv) > 2 else "")
     except RaftError as error:
         if first or error.exit_code == 1:
             said = run / f"{FAILURE}.{rank}"  # several may fail at once

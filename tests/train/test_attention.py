@@ -1,5 +1,6 @@
 """Packed attention: what transformers hands over reaches the kernel, and rows do not see each other."""
 
+import inspect
 from typing import Any
 
 import pytest
@@ -70,6 +71,28 @@ def test_a_pack_has_the_losses_and_gradients_of_its_rows(config: LlamaConfig | Q
         each.square().sum().backward()
     for (name, one), (_, other) in zip(packed.named_parameters(), alone.named_parameters(), strict=True):
         torch.testing.assert_close(one.grad, other.grad, rtol=1e-3, atol=1e-4, msg=name)
+
+
+def test_the_kernel_gets_one_narrow_type_from_32_bit_weights() -> None:
+    """Full fine-tuning autocasts float32 weights; rotary positions leave queries and keys wide, values narrow."""
+    seen: list[set[torch.dtype]] = []
+
+    def kernel(query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, *unused: Any, **also: Any) -> torch.Tensor:
+        seen.append({query.dtype, key.dtype, value.dtype})
+        return query
+
+    register_varlen(kernel)
+    model = make_model(LlamaConfig(**SMALL), NAME)
+    batch = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)([{"input_ids": row} for row in ROWS])
+    with torch.autocast("cpu", torch.bfloat16):
+        model(**batch, use_cache=False)
+    assert seen == [{torch.bfloat16}] * 2
+
+
+def test_torchs_kernel_takes_what_is_handed_over() -> None:
+    from torch.nn.attention.varlen import varlen_attn
+
+    assert {"scale", "window_size", "enable_gqa"} <= inspect.signature(varlen_attn).parameters.keys()
 
 
 def test_a_window_counts_the_token_itself() -> None:

@@ -128,10 +128,20 @@ def test_out_of_memory_is_explained(base: Path) -> None:
     assert "--method lora" in done.error and "Traceback" not in done.error
 
 
+def find_port() -> int:
+    """Return a free port below those that the system gives away by itself, so that nobody takes it meanwhile."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with socket.socket() as free:
+            try:
+                free.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port")
+
+
 def test_two_machines_train_together(base: Path, data: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_port()
     flags = ("--nodes", 2, "--rendezvous", f"127.0.0.1:{port}", "--processes", 1, "--max-steps", 3)
     second = start(data, base, *flags, "--node-rank", 1)
     first = train(data, base, *flags)

@@ -41,7 +41,7 @@ def test_unlike_cards_count_as_the_least() -> None:
     assert found.name == "NVIDIA H100 80GB HBM3 + NVIDIA A100-SXM4-40GB"
 
 
-@pytest.mark.parametrize(("torch", "varlen"), [("2.10.0", True), ("2.9.1+cu128", False), ("3.0", True), ("", False)])
+@pytest.mark.parametrize(("torch", "varlen"), [("2.12.0", True), ("2.11.1+cu128", False), ("3.0", True), ("", False)])
 def test_varlen_needs_a_new_torch(torch: str, varlen: bool) -> None:
     assert build_cuda(parse_cards(TWO), torch=torch, flash=False).varlen is varlen
 

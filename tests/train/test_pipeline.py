@@ -8,9 +8,10 @@ from test_drill_train import write_data
 
 from raft_cli.config.train import TrainConfig
 from raft_cli.errors import ConfigError, MissingExtra
-from raft_cli.store import read_json
+from raft_cli.store import read_json, write_json
 from raft_cli.train.data.shelf import Shelf
-from raft_cli.train.pipeline import describe_run, plan_run, resume_recipe, write_down
+from raft_cli.train.outcome import build_manifest, take_weights
+from raft_cli.train.pipeline import check_start, describe_run, note_disk, plan_run, resume_recipe, write_down
 from raft_cli.train.prepare import Prepared, check_installed, choose_validation, group_training, group_validation
 from raft_cli.train.tiny import write_tiny_model
 from raft_cli.train.worker import read_recipe
@@ -68,6 +69,50 @@ def test_a_run_goes_on_as_it_began_but_for_what_changes_no_weight(places: tuple[
     resumed = resume_recipe(tmp_path, replace(prepared, recipe=moved))
     assert resumed == replace(prepared.recipe, base_path="/moved", keep=9, report_to=("tensorboard",))
     assert read_recipe(tmp_path) == resumed
+
+
+def test_the_record_of_a_run_that_went_on_is_that_of_its_first_start(places: tuple[Path, Path], tmp_path: Path) -> None:
+    config, prepared = prepare(places)
+    write_down(tmp_path, prepared)
+    memory = replace(prepared.plan.memory, total=1)
+    today = replace(prepared.plan, memory=memory, available=2, seconds=3.0, step_rows=4.0)
+    manifest = build_manifest(tmp_path, places[0], config, replace(prepared, plan=today), prepared.recipe)
+    begun = prepared.plan
+    assert manifest["plan"]["memory"]["total"] == begun.memory.total
+    assert (manifest["plan"]["available"], manifest["plan"]["seconds"]) == (begun.available, begun.seconds)
+    assert manifest["rows"]["step"] == begun.step_rows and manifest["rows"]["percentiles"]["max"] == begun.lengths[3]
+
+
+@pytest.mark.parametrize(("revision", "written"), [("a09a35", "a09a35"), ("", None)])
+def test_an_adapter_remembers_the_commit_of_its_base(
+    revision: str, written: str | None, places: tuple[Path, Path], tmp_path: Path
+) -> None:
+    best = tmp_path / "checkpoints" / "checkpoint-4"
+    best.mkdir(parents=True)
+    write_json(tmp_path / "result.json", {"best_step": 4})
+    write_json(best / "adapter_config.json", {"r": 8, "base_model_name_or_path": "/cache/base", "revision": "old"})
+    take_weights(tmp_path, replace(prepare(places)[1].recipe, base="org/base"), revision)
+    known = read_json(tmp_path / "adapter_config.json")
+    assert known == {"r": 8, "base_model_name_or_path": "org/base", "revision": written}
+
+
+def test_a_gpu_must_hold_the_run_and_a_cpu_may_try(places: tuple[Path, Path]) -> None:
+    config, prepared = prepare(places)
+    tight = replace(prepared, plan=replace(prepared.plan, fits=False, lack="this does not fit"))
+    check_start(tight, config)
+    on_gpu = replace(tight, recipe=replace(tight.recipe, device="cuda"))
+    with pytest.raises(ConfigError, match=r"this does not fit.* give --micro-tokens"):
+        check_start(on_gpu, config)
+    check_start(on_gpu, replace(config, micro_tokens=512))
+    check_start(replace(prepared, recipe=on_gpu.recipe), config)
+
+
+def test_a_disk_too_small_for_the_checkpoints_is_told(places: tuple[Path, Path], tmp_path: Path) -> None:
+    _, prepared = prepare(places)
+    assert note_disk(tmp_path, prepared.plan, prepared.recipe) == []
+    large = replace(prepared.plan, checkpoint=1 << 60)
+    (said,) = note_disk(tmp_path, large, prepared.recipe)
+    assert "may fill the disk: 5,368,709,120.0 GiB more are needed" in said and str(tmp_path) in said
 
 
 @pytest.mark.parametrize("begun", [{"processes": 8}, {"device": "cuda"}])

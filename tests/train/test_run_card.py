@@ -108,9 +108,28 @@ def test_little_is_known_and_it_still_renders() -> None:
 def test_the_command_can_be_run_again() -> None:
     config = {"model": "a b", "rank": 16, "method": "lora", "dora": True, "targets": "q_proj,v_proj", "alpha": None}
     command = shlex.split(write_command(make_manifest(config=config, data={"path": "/my data"})))
-    assert command[:5] == ["raft", "train", "/my data", "-o", "RUN"]
+    assert command[:5] == ["raft", "train", "my data", "-o", "RUN"]
     assert command[5:] == ["--model", "a b", "--rank", "16", "--targets", "q_proj,v_proj", "--dora", "--batch", "32"]
     assert TrainConfig(model="a b").method == "lora"  # a default, and so not in the command
+
+
+def test_the_card_tells_nothing_of_the_machine() -> None:
+    place = {"nodes": 2, "node_rank": 1, "rendezvous": "gpu7.inner:29500", "processes": 8, "device": "cuda"}
+    run = make_manifest(config=place, data={"path": "/home/ann/handbook"})
+    for card in (render_card(run), render_merged_card(MERGED, run)):
+        assert "| Data | handbook |" in card and "/home/ann" not in card
+        assert "gpu7" not in card and "--device" not in card and "--processes" not in card and "--node" not in card
+
+
+def test_a_base_is_quoted_for_the_shell() -> None:
+    assert "    vllm serve '/my models/base' --enable-lora" in render_card(
+        make_manifest(base={"name": "/my models/base"})
+    )
+
+
+def test_the_rows_of_a_step_are_those_that_were_planned() -> None:
+    assert "| Rows of a step, on average | 31.4 |" in render_card(make_manifest(rows={"step": 31.42}))
+    assert "Rows of a step" not in render_card(make_manifest())
 
 
 @pytest.mark.parametrize(("rank", "least"), [(1, 1), (4, 8), (8, 8), (24, 32), (129, 256), (512, 512)])

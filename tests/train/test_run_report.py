@@ -11,7 +11,7 @@ from manifests import make_manifest, make_metrics
 
 from raft_cli.train.reports.curves import MOST, draw, read_points, smooth, thin
 from raft_cli.train.reports.report import render_report, show_tokens
-from raft_cli.train.reports.units import look_up, show_bytes, show_number, show_seconds, show_value
+from raft_cli.train.units import look_up, show_bytes, show_number, show_seconds, show_value
 
 EVIL = '<script>alert("1")</script>'
 VOID = {"meta"}
@@ -207,10 +207,13 @@ def test_the_last_of_a_repeated_step_counts() -> None:
 
 def test_figures_are_written_for_people() -> None:
     assert [show_bytes(size) for size in (5 << 10, 5 << 20, 3 << 29)] == ["5 KiB", "5 MiB", "1.5 GiB"]
-    assert [show_seconds(each) for each in (3.21, 42, 61, 3599.7, 7384)] == [
+    assert [show_seconds(each) for each in (3.21, 3, 42, 59.7, 61, 725, 3599.7, 7384)] == [
         "3.2 s",
+        "3 s",
         "42 s",
+        "1 min 00 s",
         "1 min 01 s",
+        "12 min",
         "1 h 00 min",
         "2 h 03 min",
     ]

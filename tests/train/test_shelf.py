@@ -53,3 +53,12 @@ def test_a_shelf_that_is_not_there_or_not_whole(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DatasetError, match="cannot write"):
         write_shelf(tmp_path / "file", "train", ROWS, [[0]])
+
+
+def test_damaged_rows_are_not_trained_on(tmp_path: Path) -> None:
+    """A power cut can leave a file of the right size that holds zeros."""
+    write_shelf(tmp_path / "rows", "train", ROWS, [[0], [1], [2]])
+    path = tmp_path / "rows" / "train.tokens.npy"
+    path.write_bytes(path.read_bytes()[:-12] + bytes(12))
+    with pytest.raises(DatasetError, match=r"damaged; remove .*plan\.json"):
+        Shelf(tmp_path / "rows", "train")

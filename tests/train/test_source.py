@@ -253,6 +253,8 @@ NATIVE = make_row()
         ({"messages": [SAID]}, "no user turn stands before the answer"),
         ({"messages": [TURN, {"role": "system", "content": "a"}, SAID]}, "turn 2 is of the role system"),
         ({"messages": [{"role": "tool", "content": "a"}, SAID]}, "turn 1 is of the role tool"),
+        ({"messages": [TURN, {**SAID, "tool_calls": [{"id": 1}]}]}, "a turn has `tool_calls`, which would be lost"),
+        ({"messages": [TURN, SAID], "tools": [{"name": "look"}]}, "`tools` would be lost"),
         ({"prompt": "How?", "completion": [TURN]}, "`completion` is not one assistant turn"),
         ({"prompt": [SAID], "completion": "So."}, "no user turn stands before the answer"),
         ({"prompt": 1, "completion": "So."}, "turns are missing"),
@@ -281,3 +283,10 @@ def test_the_documents_of_a_question_about_documents_are_no_documents(tmp_path: 
     row = {**NATIVE, "question": asked, "instruction": NATIVE["instruction"].replace(NATIVE["question"], asked)}
     found = read_one(tmp_path, row)
     assert replace(found, messages=()) == replace(read_one(tmp_path, NATIVE), messages=())
+
+
+def test_earlier_answers_are_said_to_be_context(tmp_path: Path) -> None:
+    rows = [{"messages": [TURN, SAID, TURN, SAID]}, {"messages": [TURN, {**SAID, "name": "helper", "tool_calls": []}]}]
+    found = read(write(tmp_path / "rows.jsonl", rows))
+    assert [len(row.messages) for row in found.train] == [3, 1]
+    assert any(note.startswith("1 rows have earlier answers") for note in found.notes)

@@ -1,6 +1,7 @@
 """The plan: every `auto` resolved, every figure foretold, without torch."""
 
 import dataclasses
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -10,12 +11,12 @@ import orjson
 import pytest
 
 from raft_cli.config.train import apply_preset
-from raft_cli.errors import ConfigError, DatasetError, MissingExtra
+from raft_cli.errors import ConfigError, DatasetError
 from raft_cli.model import ModelFolder
 from raft_cli.train.planning.families import read_shape
 from raft_cli.train.planning.figures import describe_time, plan_figures
 from raft_cli.train.planning.hardware import Hardware
-from raft_cli.train.planning.plan import Plan, find_percentiles, plan_training
+from raft_cli.train.planning.plan import Plan, check_memory, find_percentiles, measure_disk, plan_training
 from raft_cli.train.planning.recipe import choose_recipe
 from raft_cli.train.records import Encoded, Overflow, Recipe
 
@@ -100,6 +101,45 @@ def test_a_small_card_recomputes_then_does_not_fit() -> None:
     assert "--checkpointing on" in foretell(resolve(card(16), checkpointing="off"), card(16)).notes[0]
 
 
+def test_what_does_not_fit_is_not_started_and_the_parts_are_named() -> None:
+    check_memory(foretell(resolve(), H200))
+    small = card(16)
+    plan = foretell(resolve(small), small)
+    assert plan.lack == plan.notes[0] and "decides" not in plan.lack
+    with pytest.raises(ConfigError) as caught:
+        check_memory(plan)
+    for said in (
+        "of the 14.9 GiB that are free",
+        "--method qlora, ",
+        ". On Card: weights 14.2 GiB, ",
+        "--micro-tokens",
+    ):
+        assert said in str(caught.value)
+
+
+def test_a_row_much_longer_than_the_others_is_named() -> None:
+    small, lengths = card(24), [*LENGTHS, 60_000]
+    plan = foretell(resolve(small, lengths), small, lengths)
+    said = re.search(r"; 1 row of 60,000 tokens decides: --max-tokens (\d+), .* need about ([\d.]+) GiB$", plan.lack)
+    assert said and int(said[1]) == plan.lengths[2] and float(said[2]) < 24 < plan.memory.total / 2**30
+    lengths += [9000]
+    assert "2 rows of up to 60,000 tokens decide:" in foretell(resolve(small, lengths), small, lengths).lack
+
+
+def test_a_checkpoint_is_what_is_trained_and_its_moments() -> None:
+    recipe = resolve(keep=2)
+    adapters = foretell(recipe, H200)
+    assert adapters.checkpoint == 12 * adapters.trained and measure_disk(adapters, recipe) == 4 * adapters.checkpoint
+    recipe = resolve(card(170), method="full")
+    full = foretell(recipe, card(170))
+    assert full.checkpoint == 12 * full.parameters
+    disk = dict(dict(plan_figures(full, recipe))["Disk"])
+    assert disk["A checkpoint"] == "about 85.1 GiB"
+    assert disk["Checkpoints"] == "about 425.6 GiB: 5 at once, one of them being written"
+    lean = foretell(resolve(card(150), method="full"), card(150))
+    assert 4 * lean.parameters < lean.checkpoint < 5 * lean.parameters  # bf16, and moments of 8 bits but embeddings'
+
+
 def test_full_training_gives_up_the_master_only_when_it_must() -> None:
     roomy = resolve(card(170), method="full")
     assert (roomy.optimizer, roomy.checkpointing, roomy.learning_rate) == ("adamw_torch_fused", True, 1e-5)
@@ -161,9 +201,10 @@ def test_rows_of_a_step_over_several_devices() -> None:
     [
         (CPU, {"strategy": "fsdp"}, "--strategy fsdp needs GPUs"),
         (CPU, {"strategy": "deepspeed"}, "--strategy deepspeed needs GPUs"),
+        (H200, {"strategy": "fsdp"}, "--strategy fsdp spreads the model over several devices; here is one"),
         (CPU, {"precision": "fp16"}, "--precision fp16 needs a GPU"),
         (CPU, {"attention": "flash"}, "--attention flash needs flash-attn installed"),
-        (CPU, {"attention": "varlen"}, "--attention varlen needs torch 2.10"),
+        (CPU, {"attention": "varlen"}, "--attention varlen needs torch 2."),
         (H200, {"attention": "varlen", "packing": "off"}, "does not work with --packing off"),
         (H200, {"attention": "varlen", "precision": "fp32"}, "does not work with --precision fp32"),
         (H200, {"processes": 2}, "--processes 2: this machine shows 1 GPU(s)"),
@@ -177,9 +218,7 @@ def test_what_cannot_be_followed(hardware: Hardware, settings: dict[str, Any], s
     assert said in str(caught.value)
 
 
-def test_what_is_missing() -> None:
-    with pytest.raises(MissingExtra, match=r"pip install 'raft-cli\[qlora\]'"):
-        resolve(method="qlora", absent=("bitsandbytes",))
+def test_rows_are_needed() -> None:
     with pytest.raises(DatasetError, match="no row is left"):
         resolve(H200, [])
 
@@ -200,7 +239,13 @@ def test_figures_and_json() -> None:
     assert plan.oracle_share == 0.8 and plan.documents == 5 and plan.trained == 80_740_352
     # 12k to 14k tokens a second on this card is what NVIDIA publishes; head and evaluations come on top.
     assert plan.seconds is not None and 9_000 < plan.tokens * recipe.epochs / plan.seconds < 15_000
-    assert [title for title, _ in plan_figures(plan, recipe)] == ["Rows", "Steps", "Memory on one device", "Time"]
+    assert [title for title, _ in plan_figures(plan, recipe)] == [
+        "Rows",
+        "Steps",
+        "Memory on one device",
+        "Disk",
+        "Time",
+    ]
     lines = {label: value for _, group in plan_figures(plan, recipe) for label, value in group}
     assert lines["Lose distractors"] == "320" and lines["Set aside"] == "2 (too-long 2)"
     assert "7.62 B parameters" in lines["Method"] and lines["Together"].endswith("free: fits")
@@ -214,7 +259,7 @@ def test_checkpointing_costs_time_and_an_unknown_card_gives_none() -> None:
     strange = card(150, flops=0.0)
     plan = foretell(resolve(strange), strange)
     assert plan.seconds is None and any("is not known here" in note for note in plan.notes)
-    assert "unknown" in dict(plan_figures(plan, resolve(strange))[3][1])["Training"]
+    assert "unknown" in dict(plan_figures(plan, resolve(strange))[-1][1])["Training"]
 
 
 def test_notes() -> None:
@@ -226,7 +271,10 @@ def test_notes() -> None:
     assert any("sliding window" in n for n in foretell(resolve(config=window), H200, LENGTHS, window).notes)
 
 
-@pytest.mark.parametrize(("seconds", "said"), [(3, "3 s"), (600, "10 min"), (9000, "2.5 h"), (None, "unknown")])
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(0.2, "about 1 s"), (3, "3 s"), (89.6, "1 min 30 s"), (600, "10 min"), (9000, "2 h 30 min"), (None, "unknown")],
+)
 def test_durations(seconds: float | None, said: str) -> None:
     assert said in describe_time(seconds)
 

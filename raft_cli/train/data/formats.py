@@ -14,6 +14,7 @@ from raft_cli.train.records import Row
 STOP = "<STOP>"
 _KNOWN = "rows of raft or gorilla, `messages`, or `prompt` and `completion`"
 _TURNS = ("system", "user", "assistant")
+_CARRIED = ("role", "content", "name")
 _T = TypeVar("_T")
 
 
@@ -164,6 +165,11 @@ def _read_turns(turns: object, line: Line) -> list[Message]:
     if not isinstance(turns, list) or not turns:
         _fail(line, "turns are missing; expected a list of `role` and `content`")
     read = [Message(_take(turn, "role", str, line), _take(turn, "content", str, line)) for turn in turns]
+    for turn in turns:
+        if strangers := [name for name, value in turn.items() if value and name not in _CARRIED]:
+            _fail(line, f"a turn has `{strangers[0]}`, which would be lost; only `role` and `content` are trained on")
+    if line.record.get("tools"):
+        _fail(line, "`tools` would be lost; only turns of `role` and `content` are trained on")
     for at, turn in enumerate(read):
         if turn.role not in _TURNS or (turn.role == "system" and at):
             _fail(

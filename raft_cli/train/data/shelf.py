@@ -1,5 +1,6 @@
 """Encoded rows on disk, and the micro-batches made of them: written once, mapped into memory by every process."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,11 +46,30 @@ def write_shelf(folder: Path, name: str, rows: Sequence[Encoded], groups: Sequen
         tokens[start : start + length] = [*row.prompt, *row.completion]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        np.save(folder / f"{name}.tokens.npy", tokens)
-        np.save(folder / f"{name}.index.npy", index)
+        for part, values in (("tokens", tokens), ("index", index)):
+            _save(folder / f"{name}.{part}.npy", values)
     except OSError as error:
         raise explain_write_error(folder, error) from error
-    write_json(folder / f"{name}.json", {"ids": [row.id for row in rows], "groups": [list(group) for group in groups]})
+    record = {"ids": [row.id for row in rows], "groups": [list(group) for group in groups], "digest": _digest(tokens)}
+    write_json(folder / f"{name}.json", record)
+
+
+def _save(path: Path, values: Any) -> None:  # noqa: ANN401 - an array
+    """Write an array that is on the disk before it has its name: a plan that is written later vouches for it."""
+    import numpy as np
+
+    partial = path.with_name(path.name + ".part")
+    with partial.open("wb") as file:
+        np.save(file, values)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def _digest(tokens: Any) -> str:  # noqa: ANN401
+    import xxhash
+
+    return xxhash.xxh64(memoryview(tokens).cast("B") if len(tokens) else b"").hexdigest()
 
 
 class Shelf:
@@ -64,6 +84,10 @@ class Shelf:
         except (OSError, ValueError) as error:
             raise DatasetError(f"{folder}: the encoded rows cannot be read: {error}") from error
         held = read_json(folder / f"{name}.json")
+        if held.get("digest") != _digest(self._tokens):
+            raise DatasetError(
+                f"{folder}: the encoded rows are damaged; remove {folder.parent / 'plan.json'} and run the same command"
+            )
         self._ids: list[str] = held["ids"]
         self._groups: list[list[int]] = held["groups"]
 

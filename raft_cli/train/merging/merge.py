@@ -22,7 +22,7 @@ from raft_cli.train.merging.place import check_free, make_folder
 from raft_cli.train.merging.shards import PRECISIONS, name_type, read_stored, rewrite_shard, write_index
 from raft_cli.train.merging.unload import merge_with_peft
 from raft_cli.train.reports.card import render_merged_card
-from raft_cli.train.reports.units import show_bytes
+from raft_cli.train.units import show_bytes
 from raft_cli.weights import hash_file, list_shards
 
 _CONFIG, _GENERATION = "config.json", "generation_config.json"

@@ -1,21 +1,9 @@
 """A plan as labels and values, for people. Prints nothing."""
 
-from raft_cli.train.planning.memory import Memory
-from raft_cli.train.planning.plan import Plan
+from raft_cli.train.planning.memory import list_parts
+from raft_cli.train.planning.plan import Plan, count_checkpoints, measure_disk
 from raft_cli.train.records import Recipe
-
-Figures = list[tuple[str, list[tuple[str, str]]]]
-
-_PARTS = {
-    "weights": "Weights",
-    "copies": "Working copies",
-    "adapters": "Adapters",
-    "gradients": "Gradients",
-    "optimizer": "Optimizer",
-    "activations": "Activations",
-    "logits": "Head",
-    "overhead": "Overhead",
-}
+from raft_cli.train.units import Figures, show_bytes, show_seconds
 
 
 def plan_figures(plan: Plan, recipe: Recipe) -> Figures:
@@ -23,7 +11,8 @@ def plan_figures(plan: Plan, recipe: Recipe) -> Figures:
     return [
         ("Rows", _describe_rows(plan)),
         ("Steps", _describe_steps(plan, recipe)),
-        ("Memory on one device", _describe_memory(plan, plan.memory)),
+        ("Memory on one device", _describe_memory(plan)),
+        ("Disk", _describe_disk(plan, recipe)),
         ("Time", [("Training", describe_time(plan.seconds)), ("Speed", _describe_speed(plan, recipe))]),
     ]
 
@@ -64,13 +53,23 @@ def _describe_steps(plan: Plan, recipe: Recipe) -> list[tuple[str, str]]:
     ]
 
 
-def _describe_memory(plan: Plan, memory: Memory) -> list[tuple[str, str]]:
-    parts = [(label, getattr(memory, name)) for name, label in _PARTS.items()]
+def _describe_memory(plan: Plan) -> list[tuple[str, str]]:
     verdict = "fits" if plan.fits else "does not fit"
     return [
         ("Device", plan.device),
-        *((label, describe_bytes(size)) for label, size in parts if size),
-        ("Together", f"about {describe_bytes(memory.total)} of {describe_bytes(plan.available)} free: {verdict}"),
+        *((label, show_bytes(size)) for label, size in list_parts(plan.memory)),
+        ("Together", f"about {show_bytes(plan.memory.total)} of {show_bytes(plan.available)} free: {verdict}"),
+    ]
+
+
+def _describe_disk(plan: Plan, recipe: Recipe) -> list[tuple[str, str]]:
+    count = count_checkpoints(recipe)
+    return [
+        ("A checkpoint", f"about {show_bytes(plan.checkpoint)}"),
+        (
+            "Checkpoints",
+            f"about {show_bytes(measure_disk(plan, recipe))}: {count:,} at once, one of them being written",
+        ),
     ]
 
 
@@ -78,11 +77,6 @@ def _describe_speed(plan: Plan, recipe: Recipe) -> str:
     if not plan.seconds:
         return "unknown"
     return f"about {plan.tokens * recipe.epochs / plan.seconds:,.0f} tokens a second on all devices"
-
-
-def describe_bytes(size: int) -> str:
-    """Return a size for people, in decimal units."""
-    return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"
 
 
 def describe_count(number: int) -> str:
@@ -94,11 +88,7 @@ def describe_count(number: int) -> str:
 
 
 def describe_time(seconds: float | None) -> str:
-    """Return a duration for people."""
+    """Return an estimated duration for people."""
     if seconds is None:
         return "unknown: the speed of this device is not known here"
-    if seconds < 90:
-        return f"about {max(1, round(seconds))} s"
-    if seconds < 5400:
-        return f"about {seconds / 60:.0f} min"
-    return f"about {seconds / 3600:.1f} h"
+    return f"about {show_seconds(max(1, round(seconds)))}"

@@ -13,7 +13,7 @@ from raft_cli.train.planning.cards import QUERY, Card, choose_visible, parse_car
 from raft_cli.train.planning.host import measure_flops, read_memory, read_processor
 
 AMPERE = (8, 0)  # from here on: native bf16, FlashAttention
-_VARLEN_SINCE = (2, 10)  # torch.nn.attention.varlen
+_VARLEN_SINCE = (2, 12)  # torch.nn.attention.varlen
 _TIMEOUT = 20  # seconds; a driver that wakes up can take ten
 
 

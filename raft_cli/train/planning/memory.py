@@ -13,6 +13,16 @@ NF4 = 0.52  # bytes a parameter: 4 bits, and an 8-bit scale for each 64 (double 
 CUDA_CONTEXT = 1.5e9  # context, libraries' kernels, workspaces
 CPU_CONTEXT = 0.6e9  # what torch, transformers and trl occupy once imported
 TILE = 4096 * 16384 * 4  # the fused head's working tile of logits, float32
+PARTS = {
+    "weights": "Weights",
+    "copies": "Working copies",
+    "adapters": "Adapters",
+    "gradients": "Gradients",
+    "optimizer": "Optimizer",
+    "activations": "Activations",
+    "logits": "Head",
+    "overhead": "Overhead",
+}
 LOGIT = 12  # bytes a logit costs without the fused head: 16 bits, float32 copy, gradients of both
 
 
@@ -129,6 +139,18 @@ def estimate_memory(shape: Shape, load: Load) -> Memory:
         total=0,
     )
     return replace(parts, total=sum(getattr(parts, name) for name in Memory.__slots__))
+
+
+def list_parts(memory: Memory) -> list[tuple[str, int]]:
+    """Return the parts that there are, each with its label."""
+    return [(label, size) for name, label in PARTS.items() if (size := getattr(memory, name))]
+
+
+def weigh_checkpoint(shape: Shape, load: Load) -> int:
+    """Return the bytes of a checkpoint on disk: what is trained, and its two moments; a base is not saved."""
+    trained = shape.total if load.method == "full" else load.adapters
+    pure = load.method == "full" and is_pure(load.optimizer)
+    return trained * (2 if pure else 4) + _weigh_moments(shape, trained, pure)
 
 
 def _weigh_base(shape: Shape, load: Load) -> float:

@@ -47,11 +47,10 @@ def choose_attention(
             return "sdpa"
         if hardware.flash:
             return "flash_attention_2"
-        # A family that is not known may carry a state from row to row, which only a padded batch keeps apart.
         return "varlen" if hardware.varlen and config.packing != "off" and shape.exact else "sdpa"
     if config.attention in ("flash", "varlen"):
         ready = hardware.flash if config.attention == "flash" else hardware.varlen
-        need = "flash-attn installed" if config.attention == "flash" else "torch 2.10 or newer"
+        need = "flash-attn installed" if config.attention == "flash" else "torch 2.12 or newer"
         if not ready:
             raise ConfigError(f"--attention {config.attention} needs {need} and a GPU of Ampere or newer; use sdpa")
         if precision == "fp32" or wide:
@@ -63,15 +62,15 @@ def choose_attention(
     return "flash_attention_2" if config.attention == "flash" else config.attention
 
 
-def choose_packing(config: TrainConfig, attention: str) -> bool:
-    """Resolve `--packing`.
+def choose_packing(config: TrainConfig, attention: str, shape: Shape) -> bool:
+    """Resolve `--packing`: by itself only for families that are known to carry nothing from row to row.
 
     Raises:
         ConfigError: It is asked for where the model needs the whole attention matrix.
     """
     if config.packing == "on" and attention == "eager":
         raise ConfigError("--packing on: this model needs attention eager, which would keep the whole matrix; use off")
-    return attention in PACKED if config.packing == "auto" else config.packing == "on"
+    return attention in PACKED and shape.exact if config.packing == "auto" else config.packing == "on"
 
 
 def choose_targets(config: TrainConfig, shape: Shape) -> tuple[str, ...]:

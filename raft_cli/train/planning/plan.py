@@ -2,19 +2,29 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
+from raft_cli.errors import ConfigError
 from raft_cli.train.data.pack import measure_fill
 from raft_cli.train.planning.duration import UTILISATION, estimate_seconds
 from raft_cli.train.planning.hardware import Hardware
-from raft_cli.train.planning.memory import Memory, describe_load, estimate_memory, is_pure
+from raft_cli.train.planning.memory import (
+    Memory,
+    describe_load,
+    estimate_memory,
+    is_pure,
+    list_parts,
+    weigh_checkpoint,
+)
 from raft_cli.train.planning.recipe import USABLE, find_available, group_rows
 from raft_cli.train.planning.shape import ALL_LINEAR, Shape
 from raft_cli.train.records import Encoded, Overflow, Recipe
+from raft_cli.train.units import show_bytes
 
 FEW_ROWS = 1_000
 MANY_EPOCHS = 3
+OUTLIER = 2  # times the 99th percentile
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +44,8 @@ class Plan:
         groups: Micro-batches of one pass over the rows.
         parameters: Of the model; `trained` of them (or of the adapters) are trained.
         memory: On one device, of `available` bytes that are free there.
+        lack: Why it does not fit, and what helps; empty when it does.
+        checkpoint: Bytes of a checkpoint on disk.
         seconds: Of training, without loading; None when the device's speed is not known.
         notes: What to mind.
     """
@@ -59,6 +71,8 @@ class Plan:
     memory: Memory
     available: int
     fits: bool
+    lack: str
+    checkpoint: int
     seconds: float | None
     notes: tuple[str, ...]
 
@@ -87,11 +101,9 @@ def plan_training(
     available = find_available(recipe, hardware)
     sizes = [[lengths[row] for row in group] for group in groups]
     evaluated = sum(row.length for row in validation)
-    notes = (
-        *_note_memory(recipe, memory, available),
-        *_note_rows(recipe, shape, len(rows), max(lengths)),
-        *_note_machine(recipe, hardware, shape),
-    )
+    lack = ""
+    if memory.total > USABLE * available:
+        lack = _explain_lack(recipe, memory, available) + _name_outlier(recipe, shape, lengths)
     return Plan(
         rows=len(rows),
         validation_rows=len(validation),
@@ -113,11 +125,13 @@ def plan_training(
         device=hardware.name,
         memory=memory,
         available=available,
-        fits=memory.total <= USABLE * available,
+        fits=not lack,
+        lack=lack,
+        checkpoint=weigh_checkpoint(shape, load),
         seconds=estimate_seconds(
             recipe, shape, hardware.flops, groups=sizes, supervised=supervised, evaluated=evaluated
         ),
-        notes=notes,
+        notes=(*filter(None, [lack]), *_list_notes(recipe, hardware, shape, lengths)),
     )
 
 
@@ -128,19 +142,64 @@ def find_percentiles(lengths: Sequence[int]) -> tuple[int, int, int, int]:
     return median, most, nearly, ordered[-1]
 
 
-def _note_memory(recipe: Recipe, memory: Memory, available: int) -> list[str]:
+def check_memory(plan: Plan) -> None:
+    """Make sure that the memory of the device suffices.
+
+    Raises:
+        ConfigError: It does not; the message names the parts and what helps.
+    """
+    if plan.fits:
+        return
+    parts = sorted(list_parts(plan.memory), key=lambda part: -part[1])
+    said = ", ".join(f"{label.lower()} {show_bytes(size)}" for label, size in parts)
+    raise ConfigError(f"{plan.lack}. On {plan.device}: {said}. To start it all the same, give --micro-tokens")
+
+
+def count_checkpoints(recipe: Recipe) -> int:
+    """Return how many checkpoints lie on the disk at once: those kept, the best, and one that is being written."""
+    return recipe.keep + 2
+
+
+def measure_disk(plan: Plan, recipe: Recipe) -> int:
+    """Return the bytes of all checkpoints that lie on the disk at once."""
+    return plan.checkpoint * count_checkpoints(recipe)
+
+
+def _list_notes(recipe: Recipe, hardware: Hardware, shape: Shape, lengths: Sequence[int]) -> list[str]:
+    return [
+        *_note_optimizer(recipe),
+        *_note_rows(recipe, shape, len(lengths), max(lengths)),
+        *_note_machine(recipe, hardware, shape),
+    ]
+
+
+def _explain_lack(recipe: Recipe, memory: Memory, available: int) -> str:
+    ways = [] if recipe.checkpointing else ["--checkpointing on"]
+    ways += {"full": ["--method lora"], "lora": ["--method qlora"]}.get(recipe.method, [])
+    if recipe.strategy == "ddp" and recipe.processes * recipe.nodes > 1 and recipe.method != "qlora":
+        ways.append("--strategy fsdp")
+    ways += ["--max-tokens (shorter rows) with a smaller --micro-tokens", "a smaller model"]
+    return (
+        f"this does not fit: about {show_bytes(memory.total)} are needed, and {USABLE:.0%} of the "
+        f"{show_bytes(available)} that are free may be used; what helps, best first: {', '.join(ways)}"
+    )
+
+
+def _name_outlier(recipe: Recipe, shape: Shape, lengths: Sequence[int]) -> str:
+    """Return what few long rows cost, since a micro-batch holds the longest; nothing where they are not the cause."""
+    _, _, nearly, longest = find_percentiles(lengths)
+    if longest <= OUTLIER * nearly or recipe.micro_tokens > longest:
+        return ""
+    count = sum(length > OUTLIER * nearly for length in lengths)
+    rows = (
+        f"1 row of {longest:,} tokens decides" if count == 1 else f"{count:,} rows of up to {longest:,} tokens decide"
+    )
+    less = estimate_memory(shape, describe_load(replace(recipe, micro_tokens=nearly), shape, nearly))
+    return f"; {rows}: --max-tokens {nearly}, enough for 99% of the rows, would need about {show_bytes(less.total)}"
+
+
+def _note_optimizer(recipe: Recipe) -> list[str]:
     notes = []
-    if memory.total > USABLE * available:
-        ways = [] if recipe.checkpointing else ["--checkpointing on"]
-        ways += {"full": ["--method lora"], "lora": ["--method qlora"]}.get(recipe.method, [])
-        if recipe.strategy == "ddp" and recipe.processes * recipe.nodes > 1 and recipe.method != "qlora":
-            ways.append("--strategy fsdp")
-        ways += ["--max-tokens (shorter rows) with a smaller --micro-tokens", "a smaller model"]
-        share = f"{USABLE:.0%} of the {available / 1e9:,.1f} GB that are free"
-        notes.append(
-            f"this does not fit: about {memory.total / 1e9:,.1f} GB are needed, and {share} may be used; what helps, "
-            f"best first: {', '.join(ways)}"
-        )
     if recipe.method == "full" and is_pure(recipe.optimizer):
         notes.append(
             "float32 master weights do not fit, so weights are trained in bf16 with 8-bit Adam: small updates are "

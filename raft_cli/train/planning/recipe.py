@@ -7,7 +7,7 @@ from itertools import product
 from math import ceil
 
 from raft_cli.config.train import TrainConfig
-from raft_cli.errors import ConfigError, DatasetError, MissingExtra
+from raft_cli.errors import ConfigError, DatasetError
 from raft_cli.model import ModelFolder
 from raft_cli.train.data.pack import batch_rows, pack_rows
 from raft_cli.train.planning.hardware import Hardware
@@ -51,13 +51,10 @@ def choose_recipe(
 
     Raises:
         ConfigError: Settings that this machine or this model cannot follow.
-        MissingExtra: A package that the method needs is not installed.
         DatasetError: There are no rows.
     """
     if not lengths:
         raise DatasetError("no row is left to train on")
-    if config.method == "qlora" and not config.dry_run and not installed("bitsandbytes"):
-        raise MissingExtra("--method qlora needs bitsandbytes: pip install 'raft-cli[qlora]'")
     draft = _draft(config, hardware, shape, model, (*pad, end_id))
     fitted = _fit(draft, config, hardware=hardware, shape=shape, lengths=lengths, installed=installed)
     return _count_steps(fitted, config, lengths, validation)
@@ -81,7 +78,7 @@ def _draft(
         rslora=config.rslora,
         precision=precision,
         attention=attention,
-        packing=choose_packing(config, attention),
+        packing=choose_packing(config, attention, shape),
         checkpointing=config.checkpointing == "on",
         micro_tokens=1,
         accumulation=1,
@@ -116,7 +113,10 @@ def _count_processes(config: TrainConfig, hardware: Hardware) -> int:
         return config.processes or 1
     if config.processes and config.processes > hardware.count:
         raise ConfigError(f"--processes {config.processes}: this machine shows {hardware.count} GPU(s), one for each")
-    return config.processes or hardware.count
+    count = config.processes or hardware.count
+    if config.strategy != "ddp" and count * config.nodes == 1:
+        raise ConfigError(f"--strategy {config.strategy} spreads the model over several devices; here is one, use ddp")
+    return count
 
 
 def find_available(recipe: Recipe, hardware: Hardware) -> int:

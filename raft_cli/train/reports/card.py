@@ -5,13 +5,22 @@ Says what was done and measured, and claims nothing beyond.
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
 from raft_cli.cot import BEGIN, END, TAG
-from raft_cli.train.reports.facts import Lines, list_data, list_origin, list_results, list_settings, write_command
+from raft_cli.train.reports.facts import (
+    Lines,
+    list_data,
+    list_origin,
+    list_results,
+    list_settings,
+    name_data,
+    write_command,
+)
 from raft_cli.train.reports.serving import explain_adapter, explain_model
-from raft_cli.train.reports.units import look_up, show_value
+from raft_cli.train.units import look_up, show_value
 
 _WRITTEN_HERE = ("native", "gorilla")
 _UNTESTED = f"""\
@@ -74,7 +83,7 @@ def render_merged_card(merged: Mapping[str, Any], run: Mapping[str, Any]) -> str
         ("Merged", look_up(merged, "adapter.way")),
         ("Weights", ", ".join(look_up(merged, "weights.types", []))),
         ("Run (SHA-256 of its manifest)", look_up(merged, "run.manifest")),
-        ("Data", look_up(run, "data.path")),
+        ("Data", name_data(run)),
     ]
     quantised = (
         "The adapter was trained over a 4-bit base and merged into the same base in 16 bits: its answers differ a "
@@ -162,7 +171,7 @@ def _serve(manifest: Mapping[str, Any], *, full: bool) -> str:
     if full:
         return explain_model(chat=_is_chat(manifest), longest=_longest(manifest))
     return explain_adapter(
-        base=str(look_up(manifest, "base.name", "BASE")),
+        base=shlex.quote(str(look_up(manifest, "base.name", "BASE"))),
         rank=int(look_up(manifest, "recipe.rank", 0)),
         dora=bool(look_up(manifest, "recipe.dora")),
         chat=_is_chat(manifest),

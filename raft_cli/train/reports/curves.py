@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from raft_cli.train.reports.units import read_number, show_number
+from raft_cli.train.units import read_number, show_number
 
 Points = Sequence[tuple[float, float]]
 

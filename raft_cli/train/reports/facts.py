@@ -3,10 +3,11 @@
 import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from raft_cli.config.train import TrainConfig
-from raft_cli.train.reports.units import (
+from raft_cli.train.units import (
     look_up,
     read_number,
     show_bytes,
@@ -19,6 +20,7 @@ from raft_cli.train.reports.units import (
 Lines = Sequence[tuple[str, object]]
 
 _METHODS = {"lora": "LoRA adapter", "qlora": "LoRA adapter, over a 4-bit base", "full": "all weights"}
+_OF_THE_PLACE = {"dry_run", "node_rank", "nodes", "rendezvous", "processes", "device"}  # not of what is trained
 _LABELS = {
     "chunk_size": "Chunk size in tokens",
     "tokenizer": "Tokens of chunks counted by",
@@ -64,6 +66,7 @@ def _show_made(name: str, value: object) -> object:
 def list_settings(manifest: Mapping[str, Any]) -> Lines:
     """Return how it was trained."""
     recipe = look_up(manifest, "recipe", {})
+    step = read_number(look_up(manifest, "rows.step"))
     method = str(recipe.get("method", look_up(manifest, "config.method", "")))
     adapters: Lines = [
         ("Rank, alpha, dropout", _join(recipe, "rank", "alpha", "dropout")),
@@ -74,7 +77,7 @@ def list_settings(manifest: Mapping[str, Any]) -> Lines:
         ("Method", _METHODS.get(method, method)),
         *(adapters if method != "full" else []),
         ("Learning rate, schedule", _join(recipe, "learning_rate", "schedule")),
-        ("Rows of a step", look_up(manifest, "config.batch")),
+        ("Rows of a step, on average", f"{step:,.1f}" if step is not None else None),
         ("Epochs, steps", _join(recipe, "epochs", "steps")),
         ("Precision, attention", _join(recipe, "precision", "attention")),
         ("Optimizer", recipe.get("optimizer")),
@@ -112,7 +115,7 @@ def list_origin(manifest: Mapping[str, Any]) -> Lines:
         ("Base", look_up(manifest, "base.name")),
         ("Revision of the base", look_up(manifest, "base.revision")),
         ("SHA-256 of its weights", look_up(manifest, "base.weights")),
-        ("Data", look_up(manifest, "data.path")),
+        ("Data", name_data(manifest)),
         ("Digest of the prompt", look_up(manifest, "prompt.digest")),
         ("raft", look_up(manifest, "raft")),
         *((name, str(versions[name])) for name in sorted(versions)),
@@ -120,13 +123,19 @@ def list_origin(manifest: Mapping[str, Any]) -> Lines:
     ]
 
 
+def name_data(manifest: Mapping[str, Any]) -> str | None:
+    """Return the name of the data without its place, which is nobody's business where a model is published."""
+    path = look_up(manifest, "data.path")
+    return None if path is None else Path(str(path)).name
+
+
 def write_command(manifest: Mapping[str, Any]) -> str:
-    """Return the command that trains so: every setting that is not the default."""
+    """Return the command that trains so: every setting that is not the default, but for those of the machine."""
     config = look_up(manifest, "config", {})
-    words = ["raft", "train", str(look_up(manifest, "data.path", "DATA")), "-o", "RUN"]
+    words = ["raft", "train", name_data(manifest) or "DATA", "-o", "RUN"]
     for setting in dataclasses.fields(TrainConfig):
         value = config.get(setting.name)
-        if value in (None, setting.default) or setting.name == "dry_run":
+        if value in (None, setting.default) or setting.name in _OF_THE_PLACE:
             continue
         flag = "--" + setting.name.replace("_", "-")
         words += [flag] if value is True else [flag, str(value)]

@@ -7,7 +7,7 @@ from typing import Any
 
 from raft_cli.train.reports.curves import Chart, Points, draw, read_points, smooth
 from raft_cli.train.reports.facts import Lines, list_data, list_origin, list_settings
-from raft_cli.train.reports.units import (
+from raft_cli.train.units import (
     look_up,
     read_number,
     show_bytes,

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from raft_cli.train.reports.facts import list_results
-from raft_cli.train.reports.units import look_up, show_bytes, show_value
-
-Figures = list[tuple[str, list[tuple[str, str]]]]
+from raft_cli.train.units import Figures, look_up, show_bytes, show_value
 
 
 def outcome_figures(manifest: Mapping[str, Any]) -> Figures:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Any
 
+Figures = list[tuple[str, list[tuple[str, str]]]]  # titled groups of labels and values
+
 
 def look_up(record: Mapping[str, Any], path: str, default: Any = None) -> Any:  # noqa: ANN401 - a JSON value
     """Return the value at `path` (`result.eval.eval_loss`), or `default` where it is missing or null."""
@@ -28,14 +30,14 @@ def show_bytes(size: float) -> str:
 
 
 def show_seconds(seconds: float) -> str:
-    """Write a duration in two units at most."""
-    if seconds < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    """Write a duration in two units at most, in minutes alone from ten on."""
+    if seconds < 59.5:
+        return f"{round(seconds, 1):g} s" if seconds < 10 else f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes:02} min"
-    return f"{minutes} min {rest:02} s"
+    if minutes < 10:
+        return f"{minutes} min {rest:02} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours:,} h {minutes:02} min" if hours else f"{minutes} min"
 
 
 def show_number(value: float) -> str:
