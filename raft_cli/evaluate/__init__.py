@@ -1,0 +1,1 @@
+"""Did it help, by how much, and for the right reason?"""
