@@ -33,6 +33,11 @@ class ModelFolder:
     config: Mapping[str, Any]
     revision: str = ""
 
+    @property
+    def context(self) -> int:
+        """Longest sequence in tokens, 0 when `config.json` does not say."""
+        return read_context(self.config.get("text_config") or self.config)
+
 
 def find_model(name: str, *, weights: bool, revision: str = "", code: bool = False) -> ModelFolder:
     """Return a model's folder, fetching it from the Hub when `name` is no folder.
@@ -119,6 +124,24 @@ def _fetch(name: str, *, weights: bool, revision: str, code: bool) -> Path:
         raise ModelError(f"--model {name}: {why.get(status, f'the Hub answered {status}')}") from error
     except OSError as error:
         raise ModelError(f"--model {name}: cannot be fetched: {error}") from error
+
+
+def read_context(config: Mapping[str, Any]) -> int:
+    """Return the longest sequence of a model in tokens, 0 when its configuration does not say.
+
+    Where RoPE is scaled from a stated original length the scaled length counts, whether `max_position_embeddings` has
+    it already (Llama 3, Phi-3 128k) or not (Qwen2.5 with YaRN). A factor without an original length is not applied:
+    some models include it (Gemma 3), some do not.
+    """
+    names = ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
+    context = next((int(value) for name in names if isinstance(value := config.get(name), int | float)), 0)
+    rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    if not isinstance(rope, Mapping):
+        return context
+    original, factor = rope.get("original_max_position_embeddings"), rope.get("factor")
+    if isinstance(original, int | float) and isinstance(factor, int | float):
+        context = max(context, int(original * factor))
+    return context
 
 
 def load_student(folder: Path, *, exact: bool = False, code: bool = False) -> Student:

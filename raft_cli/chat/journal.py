@@ -1,10 +1,13 @@
 """Every reply on disk before it is used: SQLite, one commit a reply. Knows neither stages nor models."""
 
+import hashlib
 import sqlite3
 import time
 from pathlib import Path
 
-from raft_cli.data import Reply
+import orjson
+
+from raft_cli.data import Message, Reply, Sampling
 from raft_cli.errors import DatasetError
 
 _SCHEMA = """
@@ -18,6 +21,16 @@ CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WI
 _VERSION = 1
 _BALLAST = 1 << 20  # bytes held back at least, so that replies in flight can still be written when the disk is full
 _REPLY = 32 << 10  # bytes held back for each request that may be in flight
+
+
+def hash_request(identity: str, messages: tuple[Message, ...], sampling: Sampling) -> str:
+    """Return the hash of a whole request to the model of this identity."""
+    request = [
+        identity,
+        [[message.role, message.content] for message in messages],
+        [sampling.temperature, sampling.max_tokens, sampling.schema, sampling.extra_body, sampling.attempt],
+    ]
+    return hashlib.sha256(orjson.dumps(request)).hexdigest()
 
 
 class Journal:

@@ -65,7 +65,7 @@ def find_access(base_url: str, *, role: str, env_file: str) -> Access:
     if not (access.key + access.token).isprintable() or not (access.key + access.token).isascii():
         raise ChatError(f"the key for {access.address} holds characters that no key has; copy it again")
     if not (access.key or access.token or _needs_no_key(access.base_url)):
-        raise ChatError(_explain_missing_key(access))
+        raise ChatError(_explain_missing_key(access, role))
     return access
 
 
@@ -123,9 +123,12 @@ def _check_address(url: str, *, flag: str) -> str:
     return url
 
 
-def _explain_missing_key(access: Access) -> str:
+def _explain_missing_key(access: Access, role: str) -> str:
     name = "AZURE_OPENAI_API_KEY" if access.azure else "OPENAI_API_KEY"
+    missing = f"no key for {access.address}: set {name} in the environment or in a .env file; or "
+    if role != "COMPLETION":
+        return f"{missing}name a server of your own, such as http://localhost:8000/v1"
     return (
-        f"no key for {access.address}: set {name} in the environment or in a .env file; or name a server of your own "
-        "with --base-url http://localhost:8000/v1; or try the tool without any model by --teacher extractive"
+        f"{missing}name a server of your own with --base-url http://localhost:8000/v1; or try the tool without any "
+        "model by --teacher extractive"
     )

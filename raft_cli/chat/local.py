@@ -3,11 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from raft_cli.chat.batches import continue_together
+from raft_cli.chat.endings import Endings, find_ends
 from raft_cli.chat.endpoint import Received
+from raft_cli.chat.holder import choose_device, choose_type, load_weights
 from raft_cli.cot import strip_thinking
 from raft_cli.data import Message, Reply, Sampling
-from raft_cli.errors import ChatError, MissingExtra, ModelError
-from raft_cli.model import load_student
+from raft_cli.errors import ChatError, ModelError
+from raft_cli.model import load_student, read_context
+from raft_cli.weights import hash_weights
 
 _DEFAULT_LENGTH = 1024
 
@@ -16,78 +20,52 @@ class LocalModel:
     """A model folder loaded with transformers, on the GPU when there is one."""
 
     def __init__(self, folder: str) -> None:
-        try:
-            import torch
-            from transformers import AutoModelForCausalLM
-        except ImportError as error:
-            raise MissingExtra("--teacher local:PATH needs torch: pip install 'raft-cli[train]'") from error
-        if not (Path(folder) / "config.json").is_file():
+        path, device = Path(folder), choose_device("auto")
+        if not (path / "config.json").is_file():
             raise ChatError(f"--teacher local:{folder}: no model there (a folder with config.json is expected)")
         try:
-            self._student = load_student(Path(folder), exact=True)
-            model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype="auto")
-        except (OSError, ValueError, ModelError) as error:
+            self._student = load_student(path, exact=True)
+            dtype = choose_type("auto", device)
+            self._model = load_weights(path, device=device, dtype=dtype, trust_remote_code=False)
+            self.identity = f"local {path.resolve().name} {hash_weights(path)}"
+        except ModelError as error:
             raise ChatError(f"--teacher local:{folder}: cannot be loaded: {error}") from error
-        self._torch: Any = torch
-        self._model = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
-        self._stops = _find_stops(self._model, self._student.end_id)
-        self.identity = f"local {Path(folder).resolve().name} {_fingerprint(Path(folder))}"
+        self._endings = Endings(self._student, find_ends(self._model, self._student), ())
+        self._context = read_context(self._model.config.get_text_config().to_dict()) or 1 << 30
 
     async def ask(self, messages: tuple[Message, ...], sampling: Sampling) -> Received:
         """Generate one reply."""
-        torch = self._torch
-        ids = self._encode(messages)
-        limit = min(
-            sampling.max_tokens or _DEFAULT_LENGTH,
-            getattr(self._model.config, "max_position_embeddings", 1 << 30) - len(ids),
-        )
-        if limit <= 0:
-            return _receive(f"a prompt of {len(ids)} tokens leaves no room", "context_length", len(ids), 0)
-        prompt = torch.tensor([ids], device=self._model.device)
-        warm = bool(sampling.temperature)
-        torch.manual_seed(sampling.attempt)
-        with torch.inference_mode():
-            output = self._model.generate(
-                prompt,
-                attention_mask=torch.ones_like(prompt),
-                max_new_tokens=limit,
-                do_sample=warm,
-                temperature=sampling.temperature if warm else None,
-                top_p=None,
-                top_k=None,
-                pad_token_id=self._student.pad_id,
-                eos_token_id=self._stops,
-            )
-        said = output[0][len(ids) :]
-        text = strip_thinking(self._student.decode(said.tolist()))
-        return _receive(text, "length" if len(said) >= limit else "stop", len(ids), len(said))
-
-    def _encode(self, messages: tuple[Message, ...]) -> list[int]:
         try:
-            return self._student.encode_prompt(messages)
+            ids = self._student.encode_prompt(messages)
         except ModelError as error:
             raise ChatError(str(error)) from error
+        limit = min(sampling.max_tokens or _DEFAULT_LENGTH, self._context - len(ids))
+        if limit <= 0:
+            return _receive(Reply(f"a prompt of {len(ids)} tokens leaves no room", "context_length", len(ids), 0))
+        said: list[int] = []
+        continue_together(
+            self._model,
+            {0: ids},
+            limit=limit,
+            is_reached=self._endings.is_reached,
+            ended=lambda place, tokens: said.extend(tokens),
+            choose=_draw(sampling, self._model.device),
+        )
+        reply = self._endings.read(said, prompt=len(ids))
+        text = strip_thinking(reply.text)
+        finish = "empty" if reply.finish == "stop" and not text.strip() else reply.finish
+        return _receive(Reply(text, finish, reply.prompt_tokens, reply.completion_tokens))
 
 
-def _find_stops(model: Any, end: int) -> list[int]:  # noqa: ANN401 - untyped library
-    """Return the tokens that end a reply: those the model names, and the end of the assistant's turn."""
-    named = model.generation_config.eos_token_id
-    return sorted({end, *(named if isinstance(named, list) else [] if named is None else [named])})
+def _draw(sampling: Sampling, device: Any) -> Any:  # noqa: ANN401 - torch's types
+    """Return how a token is drawn from scores: by the temperature and the attempt, or the likeliest."""
+    import torch
+
+    warmth, chance = sampling.temperature, torch.Generator(device).manual_seed(sampling.attempt)
+    if not warmth:
+        return lambda scores: scores.argmax(-1)
+    return lambda scores: torch.multinomial((scores.float() / warmth).softmax(-1), 1, generator=chance)[:, 0]
 
 
-def _receive(text: str, finish: str, prompt: int, completion: int) -> Received:
-    finish = "empty" if finish == "stop" and not text.strip() else finish
-    return Received(Reply(text, finish, prompt, completion), text.encode())
-
-
-def _fingerprint(folder: Path) -> str:
-    """Return a short hash of the weights, so that other weights are another teacher."""
-    import xxhash
-
-    digest = xxhash.xxh64()
-    for path in sorted(folder.glob("*.safetensors")):
-        digest.update(f"{path.name} {path.stat().st_size}".encode())
-        with path.open("rb") as file:
-            while block := file.read(1 << 24):
-                digest.update(block)
-    return digest.hexdigest()
+def _receive(reply: Reply) -> Received:
+    return Received(reply, reply.text.encode())

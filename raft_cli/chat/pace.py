@@ -35,7 +35,7 @@ _STOPPERS = {
 }
 _HINTS = {
     Kind.AUTH: "set OPENAI_API_KEY (or the variables of your provider) in the environment or in --env-file",
-    Kind.NOT_FOUND: "check --teacher and --base-url (most servers want the address to end in /v1)",
+    Kind.NOT_FOUND: "check {where} (most servers want the address to end in /v1)",
     Kind.TLS: "trust comes from the operating system: set SSL_CERT_FILE for a private authority",
 }
 
@@ -51,15 +51,23 @@ class Pace:
         rpm: Requests a minute, None for as many as the server takes.
         tpm: Tokens a minute, likewise.
         max_outage: Seconds without any success after which the run stops.
+        where: What names model and server, for messages.
     """
 
     def __init__(
-        self, *, concurrency: int, rpm: int | None = None, tpm: int | None = None, max_outage: float = 900.0
+        self,
+        *,
+        concurrency: int,
+        rpm: int | None = None,
+        tpm: int | None = None,
+        max_outage: float = 900.0,
+        where: str = "--teacher and --base-url",
     ) -> None:
         self.gauge = Gauge(concurrency, rpm=rpm, tpm=tpm)
         self.stopped_by: RaftError | None = None
         self.on_halt: Callable[[RaftError], object] = lambda reason: None
         self._max_outage = max_outage
+        self._where = where
         self._waiting: list[tuple[int, int, asyncio.Future[None], int]] = []
         self._order = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -143,7 +151,8 @@ class Pace:
         """
         now = self._now()
         if fault.kind in _STOPPERS:
-            self.halt(ChatError(f"{_STOPPERS[fault.kind]} ({fault.detail}); {_HINTS[fault.kind]}"))
+            hint = _HINTS[fault.kind].format(where=self._where)
+            self.halt(ChatError(f"{_STOPPERS[fault.kind]} ({fault.detail}); {hint}"))
         elif fault.kind is Kind.QUOTA:
             self.halt(Incomplete(f"the quota is used up ({fault.detail}); every reply is kept"))
         elif fault.kind is Kind.RATE_LIMIT:
@@ -166,7 +175,7 @@ class Pace:
             and fault.kind is Kind.CONNECTION
             and since > min(_FIRST_CONTACT, self._max_outage)
         ):
-            self.halt(ChatError(f"the server cannot be reached ({fault.detail}); check --base-url and that it runs"))
+            self.halt(ChatError(f"the server cannot be reached ({fault.detail}); check {self._where} and that it runs"))
         elif since > self._max_outage:
             self.halt(
                 Incomplete(

@@ -1,16 +1,13 @@
 """A model with journal, pace and spending cap: what the stages talk to. Knows no stage and no HTTP."""
 
 import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-import orjson
-
 from raft_cli.chat.endpoint import Received
 from raft_cli.chat.fault import Fault, Kind
-from raft_cli.chat.journal import Journal
+from raft_cli.chat.journal import Journal, hash_request
 from raft_cli.chat.pace import Halted, Pace
 from raft_cli.data import Message, Reply, Sampling
 from raft_cli.errors import Incomplete, RaftError
@@ -104,12 +101,7 @@ class Session:
 
     def key(self, messages: tuple[Message, ...], sampling: Sampling) -> str:
         """Return the hash of a whole request and the model's identity."""
-        request = [
-            self._model.identity,
-            [[message.role, message.content] for message in messages],
-            [sampling.temperature, sampling.max_tokens, sampling.schema, sampling.extra_body, sampling.attempt],
-        ]
-        return hashlib.sha256(orjson.dumps(request)).hexdigest()
+        return hash_request(self._model.identity, messages, sampling)
 
     async def _complete(self, messages: tuple[Message, ...], sampling: Sampling) -> Reply:
         key = self.key(messages, sampling)

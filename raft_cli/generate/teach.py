@@ -1,21 +1,20 @@
 """Run the paid half in an event loop: sessions, caps, Ctrl-C, progress. Knows nothing of rows."""
 
 import asyncio
-import contextlib
-import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from raft_cli.chat.connect import connect
 from raft_cli.chat.endpoint import Endpoint
 from raft_cli.chat.extractive import Extractive
+from raft_cli.chat.halting import give_up, stop_on_signals
 from raft_cli.chat.journal import Journal
 from raft_cli.chat.local import LocalModel
 from raft_cli.chat.pace import Pace
 from raft_cli.chat.session import Caps, Session, Usage
 from raft_cli.config.generate import GenerateConfig
 from raft_cli.data import Sampling
-from raft_cli.errors import ChatError, Interrupted, RaftError
+from raft_cli.errors import Interrupted, RaftError
 from raft_cli.generate.paid import Harvest, Paid, collect
 from raft_cli.generate.plan import Task
 from raft_cli.prompts import Prompts
@@ -69,9 +68,9 @@ async def teach(
         on_change=lambda harvest: watch(harvest, usage, pace),
     )
     work = asyncio.ensure_future(collect(tasks, planned=planned, workers=2 * config.concurrency, paid=paid))
-    pace.on_halt = lambda reason: _give_up(work, reason, answered=pace.ever_answered)
+    pace.on_halt = lambda reason: give_up(work, reason, answered=pace.ever_answered)
     try:
-        with _signals(pace, work, say):
+        with stop_on_signals(pace, work, say):
             harvest = await work
     except asyncio.CancelledError:
         raise pace.stopped_by or Interrupted("at once; every reply that had arrived is kept") from None
@@ -97,35 +96,3 @@ def build_caps(config: GenerateConfig) -> Caps:
     """Return what the run may spend."""
     prices = None if config.price_in is None or config.price_out is None else (config.price_in, config.price_out)
     return Caps(config.max_requests, config.max_cost, prices)
-
-
-def _give_up(work: "asyncio.Future[Harvest]", reason: RaftError, *, answered: bool) -> None:
-    """Wait for nothing when the server refused the run before it gave any reply."""
-    if isinstance(reason, ChatError) and not answered:
-        work.cancel()
-
-
-@contextlib.contextmanager
-def _signals(pace: Pace, work: "asyncio.Future[Harvest]", say: Callable[[str], None]) -> Iterator[None]:
-    """Let the first Ctrl-C (or SIGTERM) finish what is in flight, and the second stop at once."""
-    loop = asyncio.get_running_loop()
-
-    def stop(name: str) -> None:
-        if isinstance(pace.stopped_by, Interrupted):
-            work.cancel()
-            return
-        reason = Interrupted(f"by {name}; every reply is kept")
-        pace.halt(reason)
-        pace.stopped_by = reason
-        say(f"finishing {pace.in_flight} requests in flight; Ctrl-C again to stop at once")
-
-    names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
-    with contextlib.suppress(NotImplementedError):  # no signal handlers in the event loops of Windows
-        for number, name in names.items():
-            loop.add_signal_handler(number, stop, name)
-    try:
-        yield
-    finally:
-        with contextlib.suppress(NotImplementedError):
-            for number in names:
-                loop.remove_signal_handler(number)

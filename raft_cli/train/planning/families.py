@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from raft_cli.model import read_context
 from raft_cli.train.planning.shape import Linear, Shape
 
 
@@ -84,23 +85,6 @@ def read_shape(config: Mapping[str, Any], *, stored: int | None = None) -> Shape
         exact=name in _FAMILIES and not config.get("qk_layernorm"),
         stored=stored or 0,
     )
-
-
-def read_context(config: Mapping[str, Any]) -> int:
-    """Return the longest sequence of a model in tokens, 0 when `config.json` does not say.
-
-    Where RoPE is scaled from a stated original length the scaled length counts, whether `max_position_embeddings` has
-    it already (Llama 3, Phi-3 128k) or not (Qwen2.5 with YaRN). A factor without an original length is not applied:
-    some models include it (Gemma 3), some do not.
-    """
-    context = _first(config, "max_position_embeddings", "n_positions", "max_seq_len", "seq_length", "n_ctx")
-    rope = config.get("rope_scaling") or config.get("rope_parameters") or {}
-    if not isinstance(rope, Mapping):
-        return context
-    original, factor = rope.get("original_max_position_embeddings"), rope.get("factor")
-    if isinstance(original, int | float) and isinstance(factor, int | float):
-        context = max(context, int(original * factor))
-    return context
 
 
 def _list_attention(

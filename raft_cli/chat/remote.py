@@ -1,0 +1,170 @@
+"""A model behind an OpenAI-compatible server that is examined: many requests at once, each answer on disk."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from raft_cli.chat.answers import Answers, Conversation, Keep, Tally, sample_greedily
+from raft_cli.chat.endpoint import Endpoint
+from raft_cli.chat.fault import Fault
+from raft_cli.chat.halting import give_up, stop_on_signals
+from raft_cli.chat.journal import hash_request
+from raft_cli.chat.keys import Access, find_access
+from raft_cli.chat.pace import Halted, Pace
+from raft_cli.chat.session import Caps, Session, Usage
+from raft_cli.data import Reply, Sampling
+from raft_cli.errors import ConfigError, Incomplete, Interrupted
+from raft_cli.progress import Progress
+
+_PREFIX = "endpoint:"
+_NAMED = re.compile(r"endpoint:(?P<model>.+)@(?P<url>https?://.+)")
+
+
+class EndpointStudent:
+    """A model of a server; `Examined`. What its weights are only the server knows."""
+
+    context = 0
+
+    def __init__(
+        self,
+        name: str,
+        model: str,
+        access: Access,
+        answers: Answers,
+        *,
+        timeout: float,
+        concurrency: int,
+        extra_body: str,
+    ) -> None:
+        self.name = name
+        self.identity = f"{access.address} {model}"
+        self.notes: list[str] = []
+        self._model = model
+        self._access = access
+        self._answers = answers
+        self._timeout = timeout
+        self._concurrency = concurrency
+        self._extra_body = extra_body
+
+    @property
+    def replayed(self) -> int:
+        """Answers that came from the journal."""
+        return self._answers.replayed
+
+    def measure(self, prompts: Sequence[Conversation]) -> None:
+        """Return None: the server counts."""
+
+    def answer(
+        self, prompts: Sequence[Conversation], *, max_tokens: int, stop: Sequence[str], keep: Keep, progress: Progress
+    ) -> None:
+        """Answer prompts, as `Examined.answer`.
+
+        Raises:
+            ChatError: The server refuses the key, does not know the model, or cannot be reached.
+            Incomplete: It failed some prompts too often, or the quota is used up.
+            Interrupted: Ctrl-C.
+        """
+
+        def settle(place: int, reply: Reply) -> None:
+            keep(place, replace(reply, finish="stop") if reply.finish == "empty" else reply)
+
+        sampling = sample_greedily(max_tokens, stop, extra_body=self._extra_body)
+        keys = [hash_request(self.identity, each, sampling) for each in prompts]
+        missing = self._answers.replay(keys, settle)
+        if missing:
+            places = list(missing.values())
+            asyncio.run(self._ask_all([prompts[each[0]] for each in places], places, sampling, settle, progress))
+
+    async def _ask_all(
+        self,
+        prompts: Sequence[Conversation],
+        places: Sequence[Sequence[int]],
+        sampling: Sampling,
+        keep: Keep,
+        progress: Progress,
+    ) -> None:
+        endpoint, pace, failed = self._connect(), Pace(concurrency=self._concurrency, where=self.name), list[str]()
+        session = Session(endpoint, journal=self._answers.journal, pace=pace, caps=Caps(), usage=Usage())
+        with Tally(progress, self.name, len(prompts)) as tally:
+
+            async def ask(at: int) -> None:
+                try:
+                    reply = await session.complete(prompts[at], sampling)
+                except Fault as fault:
+                    failed.append(fault.detail)
+                    return
+                tally.count(reply)
+                for place in places[at]:
+                    keep(place, reply)
+
+            work = asyncio.ensure_future(_do_all(ask, len(prompts), workers=2 * self._concurrency))
+            pace.on_halt = lambda reason: give_up(work, reason, answered=pace.ever_answered)
+            try:
+                with stop_on_signals(pace, work, progress.say):
+                    await work
+            except asyncio.CancelledError:
+                raise pace.stopped_by or Interrupted("at once; every answer that had arrived is kept") from None
+            finally:
+                self.notes = endpoint.notes
+                await endpoint.close()
+        if pace.stopped_by:
+            raise pace.stopped_by
+        if failed:
+            raise Incomplete(
+                f"{self.name}: {len(failed):,} of {len(prompts):,} prompts have no answer ({failed[0]}); the same "
+                "command asks for these alone"
+            )
+
+    def _connect(self) -> Endpoint:
+        journal, note = self._answers.journal, f"endpoint {self.identity}"
+        return Endpoint(
+            self._model,
+            self._access,
+            timeout=self._timeout,
+            settled=journal.note(note),
+            remember=lambda settled: journal.note(note, settled),
+        )
+
+
+async def _do_all(work: Callable[[int], Awaitable[None]], count: int, *, workers: int) -> None:
+    """Work on 0 to `count`, at most `workers` at once, until the run is told to stop."""
+    waiting = iter(range(count))
+
+    async def go_on() -> None:
+        for number in waiting:
+            try:
+                await work(number)
+            except Halted:
+                return
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(workers, count)):
+                group.create_task(go_on())
+    except ExceptionGroup as failures:  # one worker's failure ends the others; show it as what it is
+        raise failures.exceptions[0] from None
+
+
+def is_endpoint(name: str) -> bool:
+    """Tell whether a name means a model of a server."""
+    return name.startswith(_PREFIX)
+
+
+def open_endpoint(
+    name: str, *, answers: Answers, env_file: str, timeout: float, concurrency: int, extra_body: str
+) -> EndpointStudent:
+    """Return the model called `endpoint:MODEL@URL`, or `endpoint:MODEL` where the environment has the address.
+
+    Raises:
+        ConfigError: The name is not of this form.
+        ChatError: There is no key.
+    """
+    found = _NAMED.fullmatch(name)
+    model, url = (found["model"], found["url"]) if found else (name.removeprefix(_PREFIX), "")
+    if not model or (not found and "@" in model):
+        raise ConfigError(f"{name}: a model of a server is named endpoint:MODEL@http://HOST:PORT/v1")
+    access = find_access(url, role="EVAL", env_file=env_file)
+    return EndpointStudent(
+        name, model, access, answers, timeout=timeout, concurrency=concurrency, extra_body=extra_body
+    )
