@@ -117,7 +117,7 @@ def test_ctrl_c_finishes_what_is_in_flight(teacher: Start, tmp_path: Path) -> No
 
 @pytest.mark.slow
 def test_prompts_that_a_server_fails_are_named_and_asked_again(teacher: Start, tmp_path: Path) -> None:
-    server = teacher(faults={"cutjson": 0.6})
+    server = teacher(faults={"cutjson": 0.75})
     student, journal = open_endpoint(server.url, tmp_path / "journal.sqlite", concurrency=60)
     with pytest.raises(Incomplete, match=r"\d+ of 60 prompts have no answer \(a reply that is not JSON"):
         answer_all(student, PROMPTS)
