@@ -15,6 +15,7 @@ ROLES = ("bos_token", "eos_token", "pad_token", "unk_token")
 _SMALL = ["*.json", "*.jinja", "*.txt", "tokenizer.model", "*.tiktoken"]
 _WEIGHTS = ["*.safetensors"]
 _CODE = ["*.py"]
+IGNORED = ["consolidated*", "*/*"]  # the weights once more, as Mistral and Meta name them; a star matches `/` as well
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +60,19 @@ def find_model(name: str, *, weights: bool, revision: str = "", code: bool = Fal
     return ModelFolder(folder.name, folder.path, folder.config, revision=fetched.name)
 
 
+def choose_files(*, weights: bool, code: bool) -> list[str]:
+    """Return the patterns of the files to fetch from the Hub; those of `IGNORED` are left out."""
+    return [*_SMALL, *(_WEIGHTS if weights else ()), *(_CODE if code else ())]
+
+
 def check_trainable(model: ModelFolder) -> None:
     """Make sure that adapters can be trained on a base and merged into it.
 
     Raises:
         ModelError: Its weights are quantised.
     """
-    if model.config.get("quantization_config"):
+    parts = (model.config, model.config.get("text_config"))
+    if any(isinstance(part, Mapping) and part.get("quantization_config") for part in parts):
         raise ModelError(
             f"{model.name} is quantised already; give the model in 16 bits, with --method qlora to train over 4 bits"
         )
@@ -101,18 +108,15 @@ def _fetch(name: str, *, weights: bool, revision: str, code: bool) -> Path:
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError as error:
         raise MissingExtra(f"--model {name}: fetching it needs pip install 'raft-cli[train]'") from error
-    wanted = [*_SMALL, *(_WEIGHTS if weights else []), *(_CODE if code else [])]
+    wanted = choose_files(weights=weights, code=code)
     try:
-        fetched = snapshot_download(
-            name, revision=revision or None, allow_patterns=wanted, ignore_patterns=["consolidated*", "*/*"]
-        )
-        return Path(fetched)
+        return Path(snapshot_download(name, revision=revision or None, allow_patterns=wanted, ignore_patterns=IGNORED))
     except HFValidationError as error:
         raise ModelError(f"--model {name}: neither a folder nor an id of the Hub") from error
     except LocalEntryNotFoundError as error:
         raise ModelError(
-            f"--model {name}: not in the local cache, and the Hub cannot be reached (offline?); fetch it once where "
-            "there is a network, or give a folder"
+            f"--model {name}: not whole in the local cache, and the Hub cannot be reached (offline?); fetch it once "
+            "where there is a network, or give a folder"
         ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else 0
@@ -191,6 +195,9 @@ def _load_with_transformers(folder: Path, *, code: bool) -> Student:
         tokenizer: Any = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=code)
         core = tokenizer.backend_tokenizer
     except Exception as error:  # whatever a broken tokenizer makes transformers raise
+        if not code and "trust_remote_code" in str(error):
+            why = "its tokenizer is Python code of its own, which `raft train` runs with --trust-remote-code"
+            raise ModelError(f"{folder}: {why}") from error
         raise ModelError(f"{folder}: its tokenizer cannot be read: {error}") from error
 
     held = tokenizer.chat_template or ""

@@ -4,9 +4,9 @@ import contextlib
 import dataclasses
 import errno
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
@@ -54,7 +54,7 @@ def write_lines(path: Path, records: Iterable[object]) -> int:
             for record in records:
                 writer.write(to_json(record) if dataclasses.is_dataclass(record) else record)
                 count += 1
-            _sync(file.fileno())
+            _sync(file)
         partial.replace(path)
     except OSError as error:
         raise explain_write_error(path, error) from error
@@ -64,7 +64,12 @@ def write_lines(path: Path, records: Iterable[object]) -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file that appears only when whole.
+    """Write a text file, as `write_bytes`."""
+    write_bytes(path, lambda file: file.write(text.encode("utf-8", "replace")))
+
+
+def write_bytes(path: Path, write: Callable[[IO[bytes]], object]) -> None:
+    """Let `write` fill a file that appears only when whole.
 
     Raises:
         DatasetError: As `write_lines`.
@@ -73,8 +78,8 @@ def write_text(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with partial.open("wb") as file:
-            file.write(text.encode("utf-8", "replace"))
-            _sync(file.fileno())
+            write(file)
+            _sync(file)
         partial.replace(path)
     except OSError as error:
         raise explain_write_error(path, error) from error
@@ -142,5 +147,6 @@ def _discard(partial: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _sync(descriptor: int) -> None:
-    os.fsync(descriptor)
+def _sync(file: IO[bytes]) -> None:
+    file.flush()  # what Python still holds, the system cannot sync
+    os.fsync(file.fileno())

@@ -14,7 +14,7 @@ LAYERS = {
     4: {"__main__", "cli"},
     3: {"generate", "train", "evaluate"},
     2: {"corpus", "chat"},
-    1: {"prompts", "student", "cot", "store", "config", "progress", "project", "model", "template", "weights"},
+    1: {"prompts", "student", "cot", "store", "config", "progress", "project", "model", "template", "weights", "locks"},
     0: {"__init__", "data", "errors", "resources", "language"},
 }
 APART = ({"generate", "train", "evaluate"}, {"corpus", "chat"})  # folders of one layer that do not know each other

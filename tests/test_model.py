@@ -1,5 +1,6 @@
 """Models are found, or it is said why not."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from train.models import write_json, write_model
 
 from raft_cli.data import Message
 from raft_cli.errors import ModelError
-from raft_cli.model import check_trainable, find_model, load_student
+from raft_cli.model import IGNORED, check_trainable, choose_files, find_model, load_student
 
 
 def test_a_folder_is_found_and_named_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +132,59 @@ def test_a_template_beyond_us_is_left_to_transformers(tmp_path: Path) -> None:
 
 
 def test_a_quantised_base_is_refused_before_training(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"quantization_config": {"quant_method": "awq"}}', encoding="utf-8")
-    with pytest.raises(ModelError, match="quantised already; give the model in 16 bits"):
+    made = {"quantization_config": {"quant_method": "awq"}}
+    for config in (made, {"model_type": "gemma3", "text_config": made}):
+        write_json(tmp_path / "config.json", config)
+        with pytest.raises(ModelError, match="quantised already; give the model in 16 bits"):
+            check_trainable(find_model(str(tmp_path), weights=False))
+    for config in ({}, {"quantization_config": None, "text_config": {}}):
+        write_json(tmp_path / "config.json", config)
         check_trainable(find_model(str(tmp_path), weights=False))
+
+
+CODE = """
+from pathlib import Path
+from transformers import PreTrainedTokenizerFast
+
+Path(__file__).with_name("ran").touch()
+
+
+class Own(PreTrainedTokenizerFast):
+    pass
+"""
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_code_of_a_tokenizer_is_run_on_demand_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("transformers")
+    monkeypatch.setattr("builtins.input", lambda asked: pytest.fail("it asks"))
+    model = tmp_path / "model"
+    write_model(model, "chatml")
+    settings = json.loads((model / "tokenizer_config.json").read_text(encoding="utf-8"))
+    settings |= {"tokenizer_class": "Own", "auto_map": {"AutoTokenizer": [None, "own.Own"]}}
+    write_json(model / "tokenizer_config.json", settings)
+    write_json(model / "config.json", {"model_type": "own"})
+    (model / "own.py").write_text(CODE, encoding="utf-8")
+    with pytest.raises(ModelError, match="Python code of its own, which `raft train` runs with --trust-remote-code"):
+        load_student(model, exact=True)
+    assert load_student(model, exact=True, code=True).end_token == "<|im_end|>"
+
+
+def test_no_weights_are_fetched_twice_and_no_code_unasked() -> None:
+    hub = pytest.importorskip("huggingface_hub.utils")
+    small, weights = {"config.json", "tokenizer.json"}, {"model-00001-of-00002.safetensors"}
+    others = {
+        "consolidated.safetensors",
+        "original/params.json",
+        "onnx/config.json",
+        "1_Pooling/a.safetensors",
+        "a.bin",
+    }
+    files = [*small, *weights, *others, "modeling.py", "code/own.py"]
+    for wanted, code, found in (
+        (False, False, small),
+        (True, False, small | weights),
+        (True, True, small | weights | {"modeling.py"}),
+    ):
+        patterns = choose_files(weights=wanted, code=code)
+        assert set(hub.filter_repo_objects(files, allow_patterns=patterns, ignore_patterns=IGNORED)) == found

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from raft_cli.errors import ConfigError, DatasetError
+from raft_cli.locks import lock_file
 from raft_cli.store import explain_write_error, read_json, write_json
 
 SETTINGS = "settings.json"
@@ -38,19 +39,14 @@ def lock_run(out: Path) -> int:
         lock = os.open(out / _LOCK, os.O_CREAT | os.O_RDWR, 0o644)
     except OSError as error:
         raise explain_write_error(out, error) from error
-    if os.name == "nt":  # no such locks there: two runs in one folder are then the user's to avoid
-        return lock
-    import fcntl
-
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        ours = lock_file(lock)
     except OSError as error:
         os.close(lock)
-        if isinstance(error, BlockingIOError):
-            why = "another process is training there; wait for it, or choose another -o"
-        else:
-            why = f"cannot be locked ({error.strerror}); choose an -o on another disk"
-        raise DatasetError(f"{out}: {why}") from error
+        raise DatasetError(f"{out}: cannot be locked ({error.strerror}); choose an -o on another disk") from error
+    if not ours:
+        os.close(lock)
+        raise DatasetError(f"{out}: another process is training there; wait for it, or choose another -o")
     return lock
 
 

@@ -115,19 +115,6 @@ def test_ctrl_c_finishes_what_is_in_flight(teacher: Start, tmp_path: Path) -> No
     journal.close()
 
 
-@pytest.mark.slow
-def test_prompts_that_a_server_fails_are_named_and_asked_again(teacher: Start, tmp_path: Path) -> None:
-    server = teacher(faults={"cutjson": 0.75})
-    student, journal = open_endpoint(server.url, tmp_path / "journal.sqlite", concurrency=60)
-    with pytest.raises(Incomplete, match=r"\d+ of 60 prompts have no answer \(a reply that is not JSON"):
-        answer_all(student, PROMPTS)
-    had = journal.totals()[0]
-    assert 0 < had < 60
-    server.set(faults={})
-    assert sum(reply.replayed for reply in answer_all(student, PROMPTS)) == had
-    journal.close()
-
-
 @pytest.mark.parametrize(
     ("fault", "finish"),
     [("truncated", "length"), ("empty", "stop"), ("context", "context_length"), ("filter", "content_filter")],

@@ -18,6 +18,32 @@ lock_run(Path(sys.argv[1]))
 print("held", flush=True)
 sys.stdin.read()
 """
+WINDOWS = """
+import os, sys
+from pathlib import Path
+from types import ModuleType
+
+class Msvcrt(ModuleType):
+    LK_NBLCK = 2
+    taken = False
+
+    def locking(self, descriptor, mode, count):
+        assert mode == self.LK_NBLCK
+        if self.taken:
+            raise PermissionError(13, "Permission denied")
+        self.taken = True
+        print(count, "byte at", os.lseek(descriptor, 0, os.SEEK_CUR))
+
+sys.modules["fcntl"] = None
+import raft_cli.train.folder, raft_cli.train.merging.place  # neither is needed yet
+sys.modules["msvcrt"] = Msvcrt("msvcrt")
+out = Path(sys.argv[1])
+raft_cli.train.folder.lock_run(out)
+try:
+    raft_cli.train.folder.lock_run(out)
+except raft_cli.errors.DatasetError as error:
+    print(str(error).removeprefix(f"{out}: ").partition(";")[0])
+"""
 
 
 def test_a_new_folder_is_made_when_it_is_locked_and_not_before(tmp_path: Path) -> None:
@@ -52,6 +78,13 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         other.kill()
     check_run(tmp_path)
     unlock_run(lock_run(tmp_path))
+
+
+def test_without_the_locks_of_unix_those_of_windows_are_used(tmp_path: Path) -> None:
+    """Another system, played in a process of its own: no fcntl, and a module that locks one byte."""
+    done = subprocess.run([sys.executable, "-c", WINDOWS, str(tmp_path / "run")], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.split("\n")[:2] == ["1 byte at 0", "another process is training there"]
 
 
 def test_a_run_stays_what_it_is(tmp_path: Path) -> None:

@@ -59,6 +59,27 @@ def test_damaged_rows_are_not_trained_on(tmp_path: Path) -> None:
     """A power cut can leave a file of the right size that holds zeros."""
     write_shelf(tmp_path / "rows", "train", ROWS, [[0], [1], [2]])
     path = tmp_path / "rows" / "train.tokens.npy"
-    path.write_bytes(path.read_bytes()[:-12] + bytes(12))
-    with pytest.raises(DatasetError, match=r"damaged; remove .*plan\.json"):
+    whole, way = path.read_bytes(), "remove .*plan.json and run the same command again"
+    path.write_bytes(whole[:-12] + bytes(12))
+    with pytest.raises(DatasetError, match=f"damaged; {way}"):
         Shelf(tmp_path / "rows", "train")
+    path.write_bytes(b"")
+    with pytest.raises(DatasetError, match=f"cannot be read .*; {way}"):
+        Shelf(tmp_path / "rows", "train")
+    path.write_bytes(whole)
+    Shelf(tmp_path / "rows", "train")
+    write_shelf(tmp_path / "others", "train", ROWS[::-1], [[0], [1], [2]])
+    (tmp_path / "others" / "train.index.npy").replace(tmp_path / "rows" / "train.index.npy")
+    with pytest.raises(DatasetError, match=f"damaged; {way}"):
+        Shelf(tmp_path / "rows", "train")
+
+
+def test_rows_appear_when_whole(tmp_path: Path) -> None:
+    write_shelf(tmp_path, "train", ROWS, [[0]])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["train.index.npy", "train.json", "train.tokens.npy"]
+    (tmp_path / "train.index.npy").unlink()
+    (tmp_path / "train.index.npy").mkdir()
+    before = (tmp_path / "train.json").read_bytes()
+    with pytest.raises(DatasetError, match=r"cannot write .*train.index.npy"):
+        write_shelf(tmp_path, "train", ROWS[:1], [[0]])
+    assert (tmp_path / "train.json").read_bytes() == before and not [*tmp_path.glob("*.part")]

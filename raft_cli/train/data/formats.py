@@ -164,18 +164,22 @@ def _read_pair(line: Line) -> Row:
 def _read_turns(turns: object, line: Line) -> list[Message]:
     if not isinstance(turns, list) or not turns:
         _fail(line, "turns are missing; expected a list of `role` and `content`")
-    read = [Message(_take(turn, "role", str, line), _take(turn, "content", str, line)) for turn in turns]
-    for turn in turns:
-        if strangers := [name for name, value in turn.items() if value and name not in _CARRIED]:
+    for held in (turn for turn in turns if isinstance(turn, dict)):
+        if strangers := [name for name, value in held.items() if name not in _CARRIED and _is_filled(value)]:
             _fail(line, f"a turn has `{strangers[0]}`, which would be lost; only `role` and `content` are trained on")
     if line.record.get("tools"):
         _fail(line, "`tools` would be lost; only turns of `role` and `content` are trained on")
+    read = [Message(_take(turn, "role", str, line), _take(turn, "content", str, line)) for turn in turns]
     for at, turn in enumerate(read):
         if turn.role not in _TURNS or (turn.role == "system" and at):
             _fail(
                 line, f"turn {at + 1} is of the role {turn.role}; a system turn may come first, then user and assistant"
             )
     return read
+
+
+def _is_filled(value: object) -> bool:
+    return value is not False and value not in (None, "", [], {})  # a `weight` of 0 says something
 
 
 def _build_foreign(prompt: Sequence[Message], answer: str, line: Line) -> Row:

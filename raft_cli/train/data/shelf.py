@@ -1,13 +1,12 @@
 """Encoded rows on disk, and the micro-batches made of them: written once, mapped into memory by every process."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from raft_cli.errors import DatasetError
-from raft_cli.store import explain_write_error, read_json, write_json
+from raft_cli.store import read_json, write_bytes, write_json
 from raft_cli.train.records import Encoded
 
 IGNORED = -100  # the label of a token without loss, as torch's cross entropy knows it
@@ -44,50 +43,51 @@ def write_shelf(folder: Path, name: str, rows: Sequence[Encoded], groups: Sequen
     tokens = np.empty(int(lengths.sum()), dtype=np.int32)
     for row, start, length in zip(rows, index[0], lengths, strict=True):
         tokens[start : start + length] = [*row.prompt, *row.completion]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for part, values in (("tokens", tokens), ("index", index)):
-            _save(folder / f"{name}.{part}.npy", values)
-    except OSError as error:
-        raise explain_write_error(folder, error) from error
-    record = {"ids": [row.id for row in rows], "groups": [list(group) for group in groups], "digest": _digest(tokens)}
-    write_json(folder / f"{name}.json", record)
+    _save(folder / f"{name}.tokens.npy", tokens)
+    _save(folder / f"{name}.index.npy", index)
+    vouched = {"tokens": len(tokens), "digest": _digest(tokens, index)}
+    held = {"ids": [row.id for row in rows], "groups": [list(group) for group in groups]}
+    write_json(folder / f"{name}.json", vouched | held)
 
 
 def _save(path: Path, values: Any) -> None:  # noqa: ANN401 - an array
-    """Write an array that is on the disk before it has its name: a plan that is written later vouches for it."""
-    import numpy as np
+    from numpy.lib import format as npy
 
-    partial = path.with_name(path.name + ".part")
-    with partial.open("wb") as file:
-        np.save(file, values)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    def write(file: IO[bytes]) -> None:
+        npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(values))
+        file.write(values.data)  # numpy's own writing does not say that the disk is full
+
+    write_bytes(path, write)
 
 
-def _digest(tokens: Any) -> str:  # noqa: ANN401
+def _digest(*arrays: Any) -> str:
     import xxhash
 
-    return xxhash.xxh64(memoryview(tokens).cast("B") if len(tokens) else b"").hexdigest()
+    digest = xxhash.xxh64()
+    for each in arrays:
+        digest.update(each.data)
+    return digest.hexdigest()
 
 
 class Shelf:
-    """Groups of rows, by number."""
+    """Groups of rows, by number.
+
+    Raises:
+        DatasetError: A file is missing, or is not what was written.
+    """
 
     def __init__(self, folder: Path, name: str) -> None:
         import numpy as np
 
+        way = f"remove {folder.parent / 'plan.json'} and run the same command again"
         try:
             self._tokens = np.load(folder / f"{name}.tokens.npy", mmap_mode="r")
             self._index = np.load(folder / f"{name}.index.npy")
-        except (OSError, ValueError) as error:
-            raise DatasetError(f"{folder}: the encoded rows cannot be read: {error}") from error
+        except (OSError, ValueError, EOFError) as error:
+            raise DatasetError(f"{folder}: the encoded rows cannot be read ({error}); {way}") from error
         held = read_json(folder / f"{name}.json")
-        if held.get("digest") != _digest(self._tokens):
-            raise DatasetError(
-                f"{folder}: the encoded rows are damaged; remove {folder.parent / 'plan.json'} and run the same command"
-            )
+        if held.get("tokens") != len(self._tokens) or held.get("digest") != _digest(self._tokens, self._index):
+            raise DatasetError(f"{folder}: the encoded rows are damaged; {way}")
         self._ids: list[str] = held["ids"]
         self._groups: list[list[int]] = held["groups"]
 

@@ -164,7 +164,8 @@ def _hold_out(rows: Sequence[Row], share: float, seed: int) -> tuple[list[Row], 
 
 
 def _note_rows(train: _File, validation: _File) -> Iterator[str]:
-    if earlier := sum(any(turn.role == "assistant" for turn in row.messages) for row in train.rows):
+    rows = [*train.rows, *validation.rows]
+    if earlier := sum(any(turn.role == "assistant" for turn in row.messages) for row in rows):
         yield f"{earlier:,} rows have earlier answers; those are context, loss falls on the last one only"
     if stops := train.stops + validation.stops:
         yield f"{stops} answers ended in {STOP}, which was taken away: the model's own end of turn stands there"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from raft_cli.errors import Interrupted, ModelError
+from raft_cli.locks import lock_file
 from raft_cli.store import PARTIAL
 
 _MARK = ".made-by-raft"
@@ -31,11 +32,15 @@ def make_folder(out: Path) -> Iterator[Path]:
         mark = _claim(part)
         try:
             yield part
+            if os.name == "nt":
+                mark.close()  # Windows removes no open file
             (part / _MARK).unlink()
             if out.is_dir():
                 out.rmdir()
             part.rename(out)
         except BaseException:
+            if os.name == "nt":
+                mark.close()
             shutil.rmtree(part, ignore_errors=True)
             raise
         finally:
@@ -65,22 +70,10 @@ def _claim(part: Path) -> IO[bytes]:
         raise ModelError(f"{part} is in the way, and not known to be ours; remove it")
     part.mkdir(parents=True, exist_ok=True)
     mark = (part / _MARK).open("ab")
-    if not _lock(mark):
+    if not lock_file(mark.fileno()):
         mark.close()
         raise ModelError(f"another process writes {part} now; wait for it, or choose another -o")
     for left in part.iterdir():
         if left.name != _MARK:
             shutil.rmtree(left) if left.is_dir() else left.unlink()
     return mark
-
-
-def _lock(file: IO[bytes]) -> bool:
-    if os.name == "nt":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
