@@ -14,7 +14,7 @@ def test_one_machine_meets_itself() -> None:
     command = build_command(Path("run"), make_recipe(Path("base"), processes=4), node_rank=0, rendezvous="")
     assert command == [
         *(sys.executable, "-m", "raft_cli.train.ranks", "--standalone"),
-        *("--nproc-per-node", "4", "--module", "raft_cli.train.worker", "run"),
+        *("--nproc-per-node", "4", "--module", "raft_cli.train.worker", "run", "base"),
     ]
 
 
@@ -23,7 +23,7 @@ def test_several_machines_meet_at_the_first() -> None:
     command = build_command(Path("/shared/run"), recipe, node_rank=1, rendezvous="10.0.0.5:29500")
     assert command[3:] == [
         *("--nnodes", "2", "--node-rank", "1", "--master-addr", "10.0.0.5", "--master-port", "29500"),
-        *("--nproc-per-node", "8", "--module", "raft_cli.train.worker", "/shared/run"),
+        *("--nproc-per-node", "8", "--module", "raft_cli.train.worker", "/shared/run", "base"),
     ]
 
 
