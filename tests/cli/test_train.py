@@ -126,7 +126,7 @@ def test_models_that_are_not_there(base: Path) -> None:
     Path("adapter/adapter_config.json").write_text("{}")
     Path("empty").mkdir()
     for model, said in (
-        ("org/none", "--model org/none: not in the local cache, and the Hub cannot be reached"),
+        ("org/none", "--model org/none: not whole in the local cache, and the Hub cannot be reached"),
         ("./none", "--model ./none: no such folder"),
         ("adapter", "is an adapter, no whole model; `raft merge"),
         ("empty", "no config.json there; is it a folder of a transformers model?"),
