@@ -232,12 +232,13 @@ def build_plain(job: Job) -> SFTTrainer:
 
     ids = [[*row.prompt, *row.completion] for row in job.rows]
     labels = [[*[IGNORED] * len(row.prompt), *row.completion] for row in job.rows]
+    model = draw_model(job.recipe)
     trainer = SFTTrainer(
-        model=draw_model(job.recipe),
+        model=model,
         args=SFTConfig(output_dir=str(job.folder / "plain"), **describe_plain(job)),
         train_dataset=Dataset.from_dict({"input_ids": ids, "labels": labels}),
         processing_class=load_tokenizer(job.recipe),
-        peft_config=build_adapters(job.recipe),
+        peft_config=build_adapters(job.recipe, model),
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
