@@ -6,7 +6,7 @@ DEMO = demo
 .PHONY: help demo test check fix bench clean
 
 help:
-	@echo "make demo    make a dataset of sample_corpus/ and train a tiny model on it (no key, no network service, no GPU)"
+	@echo "make demo    make a dataset of sample_corpus/, train a tiny model on it, examine it (no key, no network service, no GPU)"
 	@echo "make test    run all tests"
 	@echo "make check   formatting, lint, types"
 	@echo "make fix     mend formatting and lint"
@@ -37,6 +37,7 @@ demo: .venv/dev
 	.venv/bin/raft generate sample_corpus --out $(DEMO)/data --teacher extractive --chunk-size 256
 	test -e $(DEMO)/tiny || .venv/bin/raft init --tiny-model $(DEMO)/tiny
 	.venv/bin/raft train $(DEMO)/data --model $(DEMO)/tiny --out $(DEMO)/run --preset smoke
+	.venv/bin/raft eval $(DEMO)/data --model $(DEMO)/run --baseline $(DEMO)/tiny --out $(DEMO)/report
 
 test: .venv-wheel/ready
 	.venv/bin/python -m pytest

@@ -2,6 +2,7 @@
 
     python benchmarks/eval.py [--questions 48] [--repeat 3]
     python benchmarks/eval.py --endpoint
+    python benchmarks/eval.py --score             # 2,000 answers on file: from the command to the written report
 
 The model is made on the spot: 10 million random weights, answers of different lengths. Prompts are those of two
 conditions: no document (some 40 tokens), and five documents (some 700). The server takes 200 ms a reply in 64 slots.
@@ -24,17 +25,26 @@ sys.path[:0] = [str(ROOT / "tests"), str(ROOT / "benchmarks")]
 from generate import write_documents  # noqa: E402
 from teacher import Teacher  # noqa: E402
 
-from raft_cli.chat.journal import Journal  # noqa: E402
-from raft_cli.chat.students import EndpointStudent, LocalStudent, open_students  # noqa: E402
-from raft_cli.data import Message, Reply  # noqa: E402
+from raft_cli.chat.answers import sample_greedily  # noqa: E402
+from raft_cli.chat.journal import Journal, hash_request  # noqa: E402
+from raft_cli.chat.remote import EndpointStudent  # noqa: E402
+from raft_cli.chat.students import LocalStudent, open_students  # noqa: E402
+from raft_cli.config.evaluate import EvalConfig  # noqa: E402
+from raft_cli.cot import BEGIN, END, render_answer  # noqa: E402
+from raft_cli.data import Chunk, Example, Message, Question, Quote, Reply, Role  # noqa: E402
+from raft_cli.evaluate.examine import STOP  # noqa: E402
+from raft_cli.evaluate.prepare import prepare_exam  # noqa: E402
+from raft_cli.evaluate.run import evaluate_models  # noqa: E402
+from raft_cli.generate.formats import build_row  # noqa: E402
 from raft_cli.progress import Progress  # noqa: E402
-from raft_cli.store import read_json, write_json  # noqa: E402
+from raft_cli.store import read_json, write_json, write_lines  # noqa: E402
 from raft_cli.train.tiny import write_tiny_model  # noqa: E402
 
 HIDDEN, LAYERS, LIMIT = 320, 8, 256
 HEADS = {"num_attention_heads": 5, "num_key_value_heads": 1, "head_dim": 64}  # shared as in models of today
 ENDS = 8  # tokens of 2,048 that end a turn: an answer has some 150, as a chain of thought with its quotes
 LATENCY, SLOTS = 0.2, 64
+PASSAGES, QUESTIONS = 1000, 250  # and four conditions, two models: 2,000 answers
 Prompts = list[tuple[Message, ...]]
 
 
@@ -166,14 +176,115 @@ def compare_endpoint(questions: int) -> None:
         )
 
 
+def write_exam(folder: Path) -> None:
+    """Write a dataset: passages of about 330 words, 250 test questions with a reference that quotes."""
+    draw = random.Random("exam")
+    words = ["".join(draw.choices("aeioubdfgklmnprst", k=draw.randint(2, 9))) for _ in range(4000)]
+    chunks, rows = [], []
+    for number in range(PASSAGES):
+        facts = [
+            f"The {draw.choice(words)} of unit {number}-{part} takes {draw.randint(10, 9999)} "
+            f"{' '.join(draw.choices(words, k=26))}."
+            for part in range(10)
+        ]
+        text = " ".join(facts)
+        chunks.append(
+            Chunk(
+                f"c{number:05}",
+                f"d{number % 90}",
+                number,
+                text,
+                0,
+                len(text),
+                (),
+                None,
+                512,
+                f"{number % 90}.md",
+                "",
+                "en",
+            )
+        )
+    for number in range(QUESTIONS):
+        oracle = chunks[number]
+        fact = oracle.text.split(". ")[3] + "."
+        final, start = fact.split("takes ")[1].split(" ")[0], oracle.text.index(fact)
+        others = draw.sample([chunk for chunk in chunks if chunk is not oracle], 4)
+        example = Example(
+            f"t{number:05}",
+            Question(f"q{number:05}", (oracle.id,), f"How long does {fact[4:].split(' takes')[0]} take?", "factoid"),
+            (oracle, *others),
+            (Role.ORACLE, *[Role.RANDOM] * 4),
+            (0,),
+            render_answer(f"It says {BEGIN}{fact}{END}. So it is known.", final),
+            (Quote(fact, oracle.id, start, start + len(fact)),),
+            final,
+        )
+        rows.append(build_row(example, oracle.text, "en"))
+    write_lines(folder / "chunks.jsonl", chunks)
+    write_lines(folder / "test.jsonl", rows)
+
+
+def fill_journal(data: Path, config: EvalConfig, journal: Path) -> int:
+    """Put an answer to every prompt on file: one model quotes the oracle, one rambles and misquotes."""
+    prepared, held = prepare_exam(data, config), Journal(journal)
+    students = open_students(
+        [config.model, config.baseline], journal=held, device="cpu", dtype="auto", base="", batch_tokens=0,
+        continuous=None, trust_remote_code=False, env_file=".env", timeout=60, concurrency=8,
+    )  # fmt: skip
+    sampling, draw, count = sample_greedily(LIMIT, STOP), random.Random("said"), 0
+    items = {item.id: item for item in prepared.exam.items}
+    for student, way in zip(students, (config.prompt, config.baseline_prompt), strict=True):
+        for case in prepared.cases.cases:
+            item = items[case.item_id]
+            said = item.reference
+            if student is students[1]:
+                shown = [word for chunk in case.documents for word in chunk.text.split()] or ["nothing"]
+                said = (
+                    f"I think {' '.join(draw.choices(shown, k=80))} {BEGIN}{' '.join(draw.choices(shown, k=20))}{END}"
+                )
+                if case.documents:
+                    passage = draw.choice(case.documents).text.split()[40:65]
+                    missed = " ".join([*passage[:10], *passage[11:]])
+                    said += f" and {BEGIN}{missed}{END} so\n<ANSWER>: {draw.choice(shown)}"
+            prompt = prepared.asking.render(item, case, way)
+            held.put(hash_request(student.identity, prompt, sampling), Reply(said, "stop", 3000, 120), b"")
+            count += 1
+    held.close()
+    return count
+
+
+def score_answers() -> None:
+    """Print how long answers on file take from the command to the written report, by stage."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_exam(folder / "data")
+        config = EvalConfig(
+            model="endpoint:tuned@http://127.0.0.1:9/v1", baseline="endpoint:base@http://127.0.0.1:9/v1",
+            baseline_prompt="plain", max_tokens=LIMIT, limit=0, answers=str(folder / "answers.sqlite"),
+        )  # fmt: skip
+        count = fill_journal(folder / "data", config, folder / "answers.sqlite")
+        before, cpu = time.perf_counter(), time.process_time()
+        results = evaluate_models(folder / "data", folder / "report", config, Progress(quiet=True))
+        took, used = time.perf_counter() - before, time.process_time() - cpu
+        stages = ", ".join(f"{stage} {seconds:.1f}" for stage, seconds in results.seconds.items())
+        sizes = ", ".join(
+            f"{path.name} {path.stat().st_size / 1e6:.1f} MB" for path in sorted((folder / "report").iterdir())
+        )
+        print(f"{count:,} answers scored and reported in {took:.1f} s ({used:.1f} s of CPU): {stages}")
+        print(f"asked {sum(each.asked for each in results.examinees)}; {sizes}\n{results.verdict}")
+
+
 def main() -> None:
     """Read the flags."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=int, default=48)
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--endpoint", action="store_true", help="measure a server instead")
+    parser.add_argument("--score", action="store_true", help="measure grading and reporting instead")
     told = parser.parse_args()
-    if told.endpoint:
+    if told.score:
+        score_answers()
+    elif told.endpoint:
         compare_endpoint(1000)
     else:
         compare_local(told.questions, told.repeat)

@@ -23,12 +23,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from learns_corpus import Corpus, list_words, make_row, read_rows, write_rows
+from learns_corpus import Corpus, list_words, make_row, read_rows, write_exam, write_rows
 
 from raft_cli.cot import parse_answer
 from raft_cli.data import Message
 from raft_cli.generate.formats import Row
 
+CONDITIONS = ("closed", "oracle", "oracle+1", "oracle+2", "oracle+4", "distract", "retrieved@5")
 MARGINS = {"base": 20, "control": 10}  # points by which the tuned model has to be ahead
 
 
@@ -131,6 +132,24 @@ def show(scores: dict[str, Score], alone: dict[str, Score], seed: int) -> bool:
     return reached
 
 
+def examine(folder: Path, corpus: Corpus, device: str) -> None:
+    """Let `raft eval` examine tuned model and control beside their base, and print what it says of them together."""
+    from raft_cli.store import read_json
+
+    passages = write_exam(corpus, folder / "exam", folder / "raft")
+    print(f"\nraft eval over {passages:,} passages, half of the distractors found by search", flush=True)
+    words = {"--baseline": folder / "base", "--answers": folder / "answers.sqlite", "--precision": "fp32",
+             "--conditions": ",".join(CONDITIONS), "--limit": 0, "--max-tokens": 48, "--device": device}  # fmt: skip
+    for name, model in (("tuned", "run-raft"), ("control", "run-alone")):
+        command = [sys.executable, "-m", "raft_cli", "eval", str(folder / "exam"), "--model", str(folder / model)]
+        command += ["-o", str(folder / f"report-{name}"), *(str(word) for pair in words.items() for word in pair)]
+        if subprocess.run(command, env={**os.environ, "HF_HUB_OFFLINE": "1"}, stdout=subprocess.DEVNULL).returncode:
+            sys.exit(f"{' '.join(command)} failed")
+        print(f"{name}: {read_json(folder / f'report-{name}' / 'results.json')['verdict']}")
+    compared = [f"{name}={folder / f'report-{name}'}" for name in ("tuned", "control")]
+    subprocess.run([sys.executable, "-m", "raft_cli", "compare", *compared], check=True)
+
+
 def run(folder: Path, options: argparse.Namespace) -> bool:
     """Make corpus, base and rows, tune twice, ask; return whether the margins are reached."""
     from learns_base import make_base, make_tokenizer
@@ -164,8 +183,10 @@ def run(folder: Path, options: argparse.Namespace) -> bool:
             held[name] = score(replies, rows)
             (folder / f"replies-{style}-{name}.json").write_text(json.dumps(replies, indent=1), encoding="utf-8")
     note(f"asked {2 * len(models)} x {options.questions} questions")
+    reached = show(scores["raft"], scores["alone"], options.seed)
+    examine(folder, corpus, options.device)
     print(f"{time.monotonic() - started:7.0f} s  in all")
-    return show(scores["raft"], scores["alone"], options.seed)
+    return reached
 
 
 def main() -> None:

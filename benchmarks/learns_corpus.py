@@ -9,6 +9,7 @@ from pathlib import Path
 from raft_cli.cot import BEGIN, END, render_answer
 from raft_cli.data import Chunk, Example, Question, Quote, Role, make_id
 from raft_cli.generate.formats import Row, build_row, check_row
+from raft_cli.store import write_lines
 
 DIMENSIONS = "bore stroke pitch travel radius width height depth length lift gap wall".split()
 KINDS = "pump valve motor gear drum shaft frame press".split()
@@ -57,6 +58,10 @@ class Corpus:
         """Return the fact with this key."""
         return Fact(key, random.Random(f"{self._seed}:{key}").choice(VALUES))
 
+    def list_facts(self, home: str) -> list[Fact]:
+        """Return every fact about the parts of one split."""
+        return [self.find((dimension, *part)) for part in self._parts[home] for dimension in DIMENSIONS]
+
     def draw_group(self, draw: random.Random, home: str) -> list[Fact]:
         """Return five facts that differ in one field, the same for all five: none of them is the odd one out."""
         while True:
@@ -75,14 +80,18 @@ def list_words() -> list[str]:
     return [*NUMBERS, *(f" {word}" for word in (*DIMENSIONS, *KINDS, *SERIES, *VALUES))]
 
 
+def make_chunk(fact: Fact) -> Chunk:
+    """Return a fact as a passage of the document that describes its part."""
+    source = "-".join(fact.key[1:])
+    text = fact.text
+    return Chunk(make_id(text), make_id(fact.key), 0, text, 0, len(text), (), None, 16, source, "", "en")
+
+
 def make_row(name: str, number: int, facts: Sequence[Fact], place: int) -> Row:
     """Return the RAFT row that asks about the first of `facts`, which stands at `place` among the others."""
     oracle, *others = facts
     order = [*others[:place], oracle, *others[place:]]
-    chunks = tuple(
-        Chunk(make_id(each.text), make_id(each.key), 0, each.text, 0, len(each.text), (), None, 16, "parts", "", "en")
-        for each in order
-    )
+    chunks = tuple(map(make_chunk, order))
     quote = Quote(oracle.text, chunks[place].id, 0, len(oracle.text))
     final = f"{oracle.value} mm"
     example = Example(
@@ -113,6 +122,18 @@ def write_rows(corpus: Corpus, folder: Path, counts: dict[str, int], seed: int) 
                     kept = facts if style == "raft" else facts[:1]
                     row = make_row(name, number, kept, number % len(kept))
                     file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def write_exam(corpus: Corpus, folder: Path, source: Path) -> int:
+    """Write what `raft eval` needs: the held-out rows of `source`, and the facts of their parts; return their number.
+
+    The distractors of these rows are not used: the exam chooses its own among all the facts.
+    """
+    folder.mkdir(parents=True)
+    for name in ("test", "validation"):
+        (folder / f"{name}.jsonl").write_bytes((source / f"{name}.jsonl").read_bytes())
+    facts = [fact for name in ("test", "validation") for fact in corpus.list_facts(name)]
+    return write_lines(folder / "chunks.jsonl", map(make_chunk, facts))
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -3,6 +3,7 @@
 import shutil
 from pathlib import Path
 
+from raft_cli.config.evaluate import EvalConfig
 from raft_cli.config.generate import GenerateConfig
 from raft_cli.config.option import Option, options_of
 from raft_cli.config.train import TrainConfig
@@ -10,7 +11,7 @@ from raft_cli.errors import ConfigError
 from raft_cli.resources import find_resource
 from raft_cli.store import explain_write_error, write_text
 
-TABLES: dict[str, type] = {"generate": GenerateConfig, "train": TrainConfig}
+TABLES: dict[str, type] = {"generate": GenerateConfig, "train": TrainConfig, "eval": EvalConfig}
 
 
 def write_project(folder: Path) -> list[Path]:

@@ -20,6 +20,9 @@ _VARIABLES = {
     "answer_given": {"language", "title", "document", "question", "given"},
     "answer_again": {"fault"},
     "judge": {"document", "question", "answer"},
+    "grade": {"question", "golds", "answer"},
+    "grade_again": {"fault"},
+    "format": set[str](),
     "absent": set[str](),
     "refuse": set[str](),
 }
@@ -98,7 +101,7 @@ def _check_prompt(path: Path, text: str, known: set[str]) -> None:
     used = set(template.get_identifiers())
     if unknown := sorted(used - known):
         raise PromptError(f"{path}: unknown variable ${unknown[0]}; known here: {', '.join(sorted(known)) or 'none'}")
-    needed = known & {"document", "question", "given", "fault", "faults", "answer"}
+    needed = known & {"document", "question", "given", "golds", "fault", "faults", "answer"}
     if missing := sorted(needed - used):
         raise PromptError(f"{path}: the variable ${missing[0]} is missing")
     if len(_SPLIT.findall(text)) > 1:

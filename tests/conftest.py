@@ -14,7 +14,7 @@ from teacher import Teacher
 settings.register_profile("raft", deadline=None)  # a busy machine is no fault
 settings.load_profile("raft")
 
-_KEYS = ("OPENAI_", "AZURE_", "COMPLETION_", "EVAL_", "EMBEDDING_", "HF_")
+_KEYS = ("OPENAI_", "AZURE_", "COMPLETION_", "EVAL_", "JUDGE_", "EMBEDDING_", "HF_")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 

@@ -21,7 +21,7 @@ def test_project_holds_settings_prompts_and_samples(tmp_path: Path) -> None:
     assert load_prompts(str(tmp_path / "new" / "prompts")) == load_prompts()
     samples = [path for path in (tmp_path / "new" / "sample_corpus").rglob("*") if path.is_file()]
     assert 8 <= len(samples) <= 12 and not [path for path in samples if path.suffix in (".py", ".pyc")]
-    assert tomllib.loads(written[0].read_text()) == {"generate": {}, "train": {}}
+    assert tomllib.loads(written[0].read_text()) == {"generate": {}, "train": {}, "eval": {}}
 
 
 def test_nothing_is_overwritten(tmp_path: Path) -> None:

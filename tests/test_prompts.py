@@ -26,7 +26,7 @@ def own_prompt(folder: Path, text: str, place: str = "en/ask_again.txt") -> str:
 
 def test_every_language_has_every_prompt() -> None:
     names = {path.stem for path in (find_resource("prompts") / "en").glob("*.txt")}
-    assert set(PROMPTS) == {"en", "zh"} and len(names) == 9
+    assert set(PROMPTS) == {"en", "zh"} and len(names) == 12
     for language, prompts in PROMPTS.items():
         assert prompts.language == language
         assert set(prompts.texts) == set(prompts.digests) == names

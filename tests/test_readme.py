@@ -7,14 +7,15 @@ import pytest
 from typer.testing import CliRunner
 
 from raft_cli.cli import app, register_commands
+from raft_cli.config.evaluate import EvalConfig
 from raft_cli.config.generate import GenerateConfig
 from raft_cli.config.option import options_of
 from raft_cli.config.train import PRESETS, TrainConfig
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-TABLES = {README: GenerateConfig, ROOT / "docs" / "train.md": TrainConfig}
-COMMANDS = ("generate", "train", "merge", "init", "export")
+TABLES = {README: GenerateConfig, ROOT / "docs" / "train.md": TrainConfig, ROOT / "docs" / "eval.md": EvalConfig}
+COMMANDS = ("generate", "train", "eval", "ask", "compare", "merge", "init", "export")
 OF_NO_CLASS = {"--format", "--out", "--config", "--json", "--version", "--chunk_size", "--learning_rate", "--split",
                "--system", "--tiny-model", "--max-model-len"}  # fmt: skip
 _TABLE = re.compile(r"(?<=<!-- options -->\n).*?(?=<!-- /options -->)", re.DOTALL)

@@ -62,10 +62,18 @@ def answer_continuously(
                 continue
             if result is None or result.error:
                 why = result.error if result is not None else "its thread ended"
-                raise ModelError(f"continuous batching gave up ({why}); go on without --continuous")
+                raise ModelError(f"continuous batching gave up ({why}); go on with --continuous off")
             if result.is_finished():
                 ended(int(result.request_id), endings.cut(result.generated_tokens))
                 waiting.discard(int(result.request_id))
+
+
+def attends_fully(model: Any) -> bool:  # noqa: ANN401
+    """Tell whether each layer attends to everything before it."""
+    config = model.config.get_text_config()
+    kinds = set(getattr(config, "layer_types", None) or ())
+    windowed = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
+    return not (kinds - {"full_attention"} or (not kinds and windowed))
 
 
 def check_attention(model: Any) -> None:  # noqa: ANN401
@@ -74,8 +82,8 @@ def check_attention(model: Any) -> None:  # noqa: ANN401
     Raises:
         ModelError: It does not.
     """
-    config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ())
-    windowed = getattr(config, "sliding_window", None) and getattr(config, "use_sliding_window", True)
-    if kinds - {"full_attention"} or (not kinds and windowed):
-        raise ModelError(f"{type(model).__name__} attends by windows, which --continuous does not serve; leave it out")
+    if not attends_fully(model):
+        raise ModelError(
+            f"{type(model).__name__} attends by windows, which continuous batching does not serve; "
+            "give --continuous off"
+        )

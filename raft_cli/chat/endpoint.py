@@ -15,38 +15,17 @@ import orjson
 
 from raft_cli.chat.fault import Fault, Kind, classify_status, find_unsupported, read_seconds
 from raft_cli.chat.keys import Access
+from raft_cli.chat.schemas import SCHEMAS
 from raft_cli.chat.sign import sign_request
 from raft_cli.data import Message, Reply, Sampling
 
 if TYPE_CHECKING:
     import aiohttp
 
-_SCHEMAS: dict[str, dict[str, Any]] = {
-    "questions": {
-        "type": "object",
-        "properties": {
-            "questions": {
-                "type": "array",
-                "items": {
-                    "type": "object",
-                    "properties": {"question": {"type": "string"}, "kind": {"type": "string"}},
-                    "required": ["question", "kind"],
-                    "additionalProperties": False,
-                },
-            }
-        },
-        "required": ["questions"],
-        "additionalProperties": False,
-    },
-    "verdict": {
-        "type": "object",
-        "properties": {"supported": {"type": "boolean"}, "reason": {"type": "string"}},
-        "required": ["supported", "reason"],
-        "additionalProperties": False,
-    },
-}
 _STOPPED = {None, "stop", "eos", "eos_token", "end_turn", "stop_sequence"}
 _NO_SCHEMA = 2
+_OPTIONAL = ("temperature", "stop")  # what a request can do without
+Sent = tuple[str, int, frozenset[str]]  # name of the limit, rung of the schema, parameters left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +59,7 @@ class Endpoint:
         official = access.azure or access.address.startswith("https://api.openai.com")
         self._limit_name: str = known.get("limit", "max_completion_tokens" if official else "max_tokens")
         self._rung: int = known.get("rung", 0)
-        self._temperature: bool = known.get("temperature", True)
+        self._without: frozenset[str] = frozenset(known.get("without", ()))
         self._session: aiohttp.ClientSession | None = None
         self._opening = asyncio.Lock()
         self._refused_limits: set[str] = set()
@@ -93,9 +72,7 @@ class Endpoint:
         found = []
         if self._rung:
             found.append("replies without JSON schema" if self._rung == 1 else "replies without JSON mode")
-        if not self._temperature:
-            found.append("temperature not supported, left out")
-        return found
+        return found + [f"{name} not supported, left out" for name in sorted(self._without)]
 
     async def ask(self, messages: tuple[Message, ...], sampling: Sampling) -> Received:
         """Send one request.
@@ -106,7 +83,7 @@ class Endpoint:
         import aiohttp
 
         session = self._session or await self._open()
-        sent = (self._limit_name, self._rung, self._temperature)
+        sent = (self._limit_name, self._rung, self._without)
         body = orjson.dumps(self._build_body(messages, sampling))
         try:
             async with session.post(self._url, data=body, headers=self._headers, allow_redirects=False) as response:
@@ -150,7 +127,7 @@ class Endpoint:
     def _build_body(self, messages: tuple[Message, ...], sampling: Sampling) -> dict[str, Any]:
         turns = [{"role": message.role, "content": message.content} for message in messages]
         body: dict[str, Any] = {"model": self.model, "messages": turns}
-        if sampling.temperature is not None and self._temperature:
+        if sampling.temperature is not None:
             body["temperature"] = sampling.temperature
         if sampling.max_tokens is not None:
             body[self._limit_name] = sampling.max_tokens
@@ -160,20 +137,21 @@ class Endpoint:
                 if self._rung
                 else {
                     "type": "json_schema",
-                    "json_schema": {"name": sampling.schema, "strict": True, "schema": _SCHEMAS[sampling.schema]},
+                    "json_schema": {"name": sampling.schema, "strict": True, "schema": SCHEMAS[sampling.schema]},
                 }
             )
-        return {**body, **json.loads(sampling.extra_body or "{}")}
+        body |= json.loads(sampling.extra_body or "{}")
+        return {name: value for name, value in body.items() if name not in self._without}
 
-    def _refused(self, status: int, headers: Mapping[str, str], text: str, sent: tuple[str, int, bool]) -> Fault:
+    def _refused(self, status: int, headers: Mapping[str, str], text: str, sent: Sent) -> Fault:
         fault = classify_status(status, headers, self._access.redact(text))
         if fault.kind is Kind.UNSUPPORTED and not self._downgrade(find_unsupported(text), sent):
             return Fault(Kind.BAD_REQUEST, fault.detail)
         return fault
 
-    def _downgrade(self, parameter: str, sent: tuple[str, int, bool]) -> bool:
+    def _downgrade(self, parameter: str, sent: Sent) -> bool:
         """Do without `parameter` from now on, unless a reply since has settled it; tell whether that can help."""
-        limit_name, rung, temperature = sent
+        limit_name, rung, without = sent
         if parameter == "response_format" and rung < _NO_SCHEMA:
             self._rung = max(self._rung, rung + 1)
         elif parameter == limit_name:
@@ -182,11 +160,11 @@ class Endpoint:
             if other in self._refused_limits:
                 return False
             self._limit_name = other if self._limit_name == limit_name else self._limit_name
-        elif parameter == "temperature" and temperature:
-            self._temperature = False
+        elif parameter in _OPTIONAL and parameter not in without:
+            self._without |= {parameter}
         else:
             return False
-        self._remember(json.dumps({"limit": self._limit_name, "rung": self._rung, "temperature": self._temperature}))
+        self._remember(json.dumps({"limit": self._limit_name, "rung": self._rung, "without": sorted(self._without)}))
         return True
 
     def _read(self, raw: bytes, headers: Mapping[str, str], messages: tuple[Message, ...]) -> Received:

@@ -37,7 +37,7 @@ class Fault(Exception):
         self.retry_after = retry_after
 
 
-PARAMETERS = ("response_format", "max_completion_tokens", "max_tokens", "temperature")
+PARAMETERS = ("response_format", "max_completion_tokens", "max_tokens", "temperature", "stop")
 
 _QUOTA = re.compile(
     r"insufficient_quota|exceeded your current quota|billing|insufficient (?:credit|balance|funds)", re.I

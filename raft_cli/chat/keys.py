@@ -40,7 +40,7 @@ class Access:
 
 
 def find_access(base_url: str, *, role: str, env_file: str) -> Access:
-    """Find address and key for a role (`COMPLETION`, `EVAL`, `EMBEDDING`).
+    """Find address and key for a role (`COMPLETION`, `EVAL`, `JUDGE`, `EMBEDDING`).
 
     `COMPLETION_OPENAI_API_KEY` goes before `OPENAI_API_KEY`, and so on; the environment before the file. Azure is used
     when no address is given and AZURE_OPENAI_ENDPOINT is set.

@@ -2,19 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from raft_cli.chat.answers import Answers, Conversation, Keep, Tally, sample_greedily
-from raft_cli.chat.endpoint import Endpoint
-from raft_cli.chat.fault import Fault
-from raft_cli.chat.halting import give_up, stop_on_signals
 from raft_cli.chat.journal import hash_request
 from raft_cli.chat.keys import Access, find_access
-from raft_cli.chat.pace import Halted, Pace
-from raft_cli.chat.session import Caps, Session, Usage
+from raft_cli.chat.rounds import connect_endpoint, run_round
+from raft_cli.chat.session import Session
 from raft_cli.data import Reply, Sampling
-from raft_cli.errors import ConfigError, Incomplete, Interrupted
+from raft_cli.errors import ConfigError, Incomplete
 from raft_cli.progress import Progress
 
 _PREFIX = "endpoint:"
@@ -84,66 +81,33 @@ class EndpointStudent:
         keep: Keep,
         progress: Progress,
     ) -> None:
-        endpoint, pace, failed = self._connect(), Pace(concurrency=self._concurrency, where=self.name), list[str]()
-        session = Session(endpoint, journal=self._answers.journal, pace=pace, caps=Caps(), usage=Usage())
+        journal = self._answers.journal
+        endpoint = connect_endpoint(self._model, self._access, journal, timeout=self._timeout)
         with Tally(progress, self.name, len(prompts)) as tally:
 
-            async def ask(at: int) -> None:
-                try:
-                    reply = await session.complete(prompts[at], sampling)
-                except Fault as fault:
-                    failed.append(fault.detail)
-                    return
+            async def ask(session: Session, at: int) -> None:
+                reply = await session.complete(prompts[at], sampling)
                 tally.count(reply)
                 for place in places[at]:
                     keep(place, reply)
 
-            work = asyncio.ensure_future(_do_all(ask, len(prompts), workers=2 * self._concurrency))
-            pace.on_halt = lambda reason: give_up(work, reason, answered=pace.ever_answered)
             try:
-                with stop_on_signals(pace, work, progress.say):
-                    await work
-            except asyncio.CancelledError:
-                raise pace.stopped_by or Interrupted("at once; every answer that had arrived is kept") from None
+                failed = await run_round(
+                    ask,
+                    len(prompts),
+                    endpoint=endpoint,
+                    journal=journal,
+                    concurrency=self._concurrency,
+                    where=self.name,
+                    say=progress.say,
+                )
             finally:
                 self.notes = endpoint.notes
-                await endpoint.close()
-        if pace.stopped_by:
-            raise pace.stopped_by
         if failed:
             raise Incomplete(
                 f"{self.name}: {len(failed):,} of {len(prompts):,} prompts have no answer ({failed[0]}); the same "
                 "command asks for these alone"
             )
-
-    def _connect(self) -> Endpoint:
-        journal, note = self._answers.journal, f"endpoint {self.identity}"
-        return Endpoint(
-            self._model,
-            self._access,
-            timeout=self._timeout,
-            settled=journal.note(note),
-            remember=lambda settled: journal.note(note, settled),
-        )
-
-
-async def _do_all(work: Callable[[int], Awaitable[None]], count: int, *, workers: int) -> None:
-    """Work on 0 to `count`, at most `workers` at once, until the run is told to stop."""
-    waiting = iter(range(count))
-
-    async def go_on() -> None:
-        for number in waiting:
-            try:
-                await work(number)
-            except Halted:
-                return
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            for _ in range(min(workers, count)):
-                group.create_task(go_on())
-    except ExceptionGroup as failures:  # one worker's failure ends the others; show it as what it is
-        raise failures.exceptions[0] from None
 
 
 def is_endpoint(name: str) -> bool:

@@ -199,7 +199,7 @@ class Session:
                 self._journal.forget(key)
             self._bad_keys = []
             self.pace.halt(
-                Incomplete(f"the server refuses every request ({fault.detail}); check --extra-body and --teacher")
+                Incomplete(f"the server refuses every request ({fault.detail}); check the model and --extra-body")
             )
         if self._stopped():
             raise Halted from fault

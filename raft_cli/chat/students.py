@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from raft_cli.chat.answers import Answers, Conversation, Keep, Tally, sample_greedily
 from raft_cli.chat.batches import Ended, Ids, answer_prompts, choose_budget
-from raft_cli.chat.continuous import answer_continuously
+from raft_cli.chat.continuous import answer_continuously, attends_fully
 from raft_cli.chat.endings import Endings, find_ends
 from raft_cli.chat.holder import Holder
 from raft_cli.chat.journal import Journal, hash_request
@@ -63,7 +63,9 @@ class Examined(Protocol):
 class LocalStudent:
     """A transformers model in this process; `Examined`."""
 
-    def __init__(self, source: Source, holder: Holder, answers: Answers, *, budget: int, continuous: bool) -> None:
+    def __init__(
+        self, source: Source, holder: Holder, answers: Answers, *, budget: int, continuous: bool | None
+    ) -> None:
         self.source = source
         self.name = source.name
         self.context = source.base.context
@@ -131,7 +133,10 @@ class LocalStudent:
         endings: Endings,
         ended: Ended,
     ) -> None:
-        if self._continuous:
+        continuous = self._continuous
+        if continuous is None:
+            continuous = self._holder.device.startswith("cuda") and attends_fully(model)
+        if continuous:
             pad = self._student.pad_id
             answer_continuously(model, asked, limit=limit, pad=pad, endings=endings, ended=ended)
             return
@@ -163,7 +168,7 @@ def open_students(
     dtype: str,
     base: str,
     batch_tokens: int,
-    continuous: bool,
+    continuous: bool | None,
     trust_remote_code: bool,
     env_file: str,
     timeout: float,
@@ -180,7 +185,7 @@ def open_students(
         dtype: `auto`, `bf16`, `fp16` or `fp32`.
         base: The base of adapters, as a folder or id; empty to find it.
         batch_tokens: Most tokens of a batch, prompts and answers together; 0 to choose it.
-        continuous: Whether to use the continuous batching of transformers.
+        continuous: Whether to use the continuous batching of transformers; None: on a GPU, where the model allows it.
         extra_body: Further fields of each request to an endpoint, a JSON object in text form.
 
     Raises:

@@ -67,9 +67,9 @@ def _show_error(error: RaftError) -> None:
 
 def register_commands() -> None:
     """Add the commands to the application."""
-    from raft_cli.cli import export, generate, init, merge, train
+    from raft_cli.cli import ask, compare, eval, export, generate, init, merge, train
 
-    for module in (generate, train, init, export, merge):
+    for module in (generate, train, eval, compare, ask, init, export, merge):
         module.register(app, _NORMALISED)
 
 

@@ -2,6 +2,7 @@
 
 import inspect
 import tomllib
+import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -107,8 +108,15 @@ def read_table(path: Path, command: str, config: type) -> dict[str, object]:
     for name, value in settings.items():
         if name not in hints:
             raise ConfigError(f"{path}: [{command}] has no setting {name!r}; known: {', '.join(sorted(hints))}")
-        kinds = tuple(kind for kind in (typing.get_args(hints[name]) or (hints[name],)) if kind is not type(None))
+        kinds = _list_kinds(hints[name])
         fits = isinstance(value, kinds) or (float in kinds and isinstance(value, int))
+        fits = fits and not (isinstance(value, list) and any(not isinstance(each, str) for each in value))
         if not fits or (isinstance(value, bool) and bool not in kinds):
             raise ConfigError(f"{path}: [{command}] {name} = {value!r} must be of type {kinds[0].__name__}")
     return settings
+
+
+def _list_kinds(hint: Any) -> tuple[type, ...]:  # noqa: ANN401 - a type hint
+    """Return the classes that a setting may have: `int` of `int | None`, `list` of `list[str] | None`."""
+    parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    return tuple(typing.get_origin(part) or part for part in parts if part is not type(None))

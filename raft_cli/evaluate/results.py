@@ -163,7 +163,7 @@ class Judged:
     Attributes:
         name: Model and address.
         asked, replayed, failed: Verdicts; pairs of question and answer count once, `failed` ones are missing.
-        kappa: Cohen's kappa with `acc`, over all verdicts; None when it is not defined.
+        kappa: Cohen's kappa with `acc_lenient`, over different answers it was asked about; None when undefined.
         human: Cohen's kappa with the labels of people, and how many of these there are; None without labels.
         corrected: By model and condition: the share of right answers, corrected for the judge's errors on those labels.
     """
@@ -238,5 +238,3 @@ class Results:
 def label_models(results: Results) -> list[str]:
     """Return the labels of the models, the tuned one first."""
     return [each.label for each in results.examinees]
-
-

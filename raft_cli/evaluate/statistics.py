@@ -73,11 +73,13 @@ class _Sample:
 
     Attributes:
         counting: Clusters in which every ratio has a denominator, at least.
+        shares: Whether each ratio is one of parts to wholes, so that it lies between 0 and 1.
     """
 
     value: float | None
     spread: "Floats | None"
     counting: int
+    shares: bool
     n: int
     clusters: int
     missing: int
@@ -119,6 +121,9 @@ def contrast_all(
 ) -> list[Difference]:
     """Return each weighted sum of ratios with interval and p, over the questions of which no answer is missing.
 
+    Where all questions differ by the same (by nothing, or all of them), resampling sees no spread; for shares the ends
+    are then moved outwards by the exact binomial bound on what was never seen, as in `bootstrap_all`.
+
     Raises:
         ValueError: As `bootstrap_all`.
     """
@@ -157,6 +162,9 @@ def _resample_all(contrasts: Sequence[Terms], clusters: Sequence[str], draws: in
                 value=float(_divide(total.sum(axis=0, keepdims=True), weights)[0]) if whole else None,
                 spread=_find_spread(part, weights) if counting > 1 else None,
                 counting=counting,
+                shares=bool(
+                    ((tables[at][kept][:, :, 0] >= 0) & (tables[at][kept][:, :, 0] <= tables[at][kept][:, :, 1])).all()
+                ),
                 n=int((tables[at][kept][:, :, 1] > 0).any(axis=1).sum()),
                 clusters=len(total),
                 missing=len(kept) - int(kept.sum()),
@@ -208,4 +216,7 @@ def _to_difference(sample: _Sample) -> Difference:
         beyond = min(int((spread <= 0).sum()), int((spread >= 0).sum()))
         p = min(1.0, 2 * (beyond + 1) / (len(spread) + 1))
         error = float(spread.std(ddof=1))
+    if error == 0 and sample.shares and sample.value is not None and low is not None and high is not None:
+        bound = 1 - _TAIL ** (1 / sample.counting)
+        low, high = max(-1.0, low - bound), min(1.0, high + bound)
     return Difference(sample.value, low, high, p, error, sample.n, sample.clusters, sample.missing, sample.by_question)

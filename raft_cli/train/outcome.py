@@ -20,7 +20,7 @@ from raft_cli.train.prepare import Prepared
 from raft_cli.train.records import Recipe
 from raft_cli.train.reports.card import render_card
 from raft_cli.train.reports.report import render_report
-from raft_cli.weights import hash_weights
+from raft_cli.weights import hash_file, hash_weights
 
 CHECKPOINTS, PLAN, RESULT, ROWS = "checkpoints", "plan.json", "result.json", "rows"
 _TAKEN = ("*.safetensors", "*.safetensors.index.json", "adapter_config.json", "config.json", "generation_config.json",
@@ -92,6 +92,7 @@ def build_manifest(out: Path, data: Path, config: TrainConfig, prepared: Prepare
             "rows": len(dataset.train),
             "validation_rows": plan["validation_rows"],
             "held_out": dataset.held_out,
+            "corpus": hash_file(chunks) if (chunks := _find_chunks(data)) else "",
             "dataset": read_dataset_facts(data),
         },
         "rows": {
@@ -118,6 +119,12 @@ def build_manifest(out: Path, data: Path, config: TrainConfig, prepared: Prepare
     if (out / RESULT).exists():
         manifest |= {"complete": True, "result": build_result(out)}
     return manifest
+
+
+def _find_chunks(data: Path) -> Path | None:
+    """Return the passages that the rows come from, where they lie beside them."""
+    path = (data if data.is_dir() else data.parent) / "chunks.jsonl"
+    return path if path.is_file() else None
 
 
 def build_result(out: Path) -> dict[str, Any]:

@@ -1,9 +1,10 @@
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from scripted import Scripted
+from scripted import Scripted, completion
 from teacher import Teacher
 from test_endpoint import ASKED, open_endpoint
 
@@ -79,6 +80,30 @@ def test_a_complaint_that_nothing_helps_against_is_a_bad_request() -> None:
             return [fault.kind for (fault,) in tried if isinstance(fault, Fault)]
 
     assert asyncio.run(work()) == [Kind.UNSUPPORTED, Kind.BAD_REQUEST]
+
+
+def test_stop_strings_are_left_out_where_a_model_takes_none() -> None:
+    """Reasoning models of today refuse them."""
+
+    async def work() -> tuple[list[Kind], list[str], dict[str, Any]]:
+        asked = replace(QUESTIONS, schema="", extra_body='{"stop": ["</ANSWER>"], "seed": 7}')
+        complaint = {"error": {"message": "Unsupported parameter: 'stop' is not supported with this model."}}
+        remembered: list[str] = []
+        async with Scripted((400, {}, complaint), (200, {}, completion())) as server:
+            endpoint = open_endpoint(server.url, remember=remembered.append)
+            tried = await asyncio.gather(endpoint.ask(ASKED, asked), return_exceptions=True)
+            await endpoint.ask(ASKED, asked)
+            await endpoint.close()
+        again = open_endpoint(server.url, settled=remembered[-1])
+        return (
+            [fault.kind for fault in tried if isinstance(fault, Fault)],
+            endpoint.notes + again.notes,
+            server.bodies[-1],
+        )
+
+    kinds, notes, body = asyncio.run(work())
+    assert kinds == [Kind.UNSUPPORTED] and notes == ["stop not supported, left out"] * 2
+    assert "stop" not in body and body["seed"] == 7
 
 
 @pytest.mark.parametrize(

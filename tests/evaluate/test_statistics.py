@@ -168,13 +168,22 @@ def test_all_right_is_not_certain() -> None:
     assert (single.value, single.low, single.high) == (1.0, pytest.approx(0.025), 1.0)
 
 
-def test_two_that_agree_everywhere_do_not_differ() -> None:
-    verdicts = column([0, 1] * 30)
+def test_two_that_agree_everywhere_may_still_differ_by_what_was_never_seen() -> None:
+    verdicts, unseen = column([0, 1] * 30), 1 - 0.025 ** (1 / 60)
     found = compare(verdicts, verdicts, apart(60), seed=1)
-    assert (found.value, found.low, found.high, found.p, found.error) == (0, 0, 0, 1, 0)
-    assert find_smallest_clustered(found.error) is None
-    always = compare(column([1.0] * 60), column([0.0] * 60), apart(60), seed=1)
-    assert always.p == pytest.approx(2 / 10_001)
+    assert (found.value, found.p, found.error) == (0, 1, 0)
+    assert (found.low, found.high) == (pytest.approx(-unseen), pytest.approx(unseen))
+
+
+def test_one_that_is_always_ahead_may_not_always_be() -> None:
+    found = compare(column([1] * 60), column([0] * 60), apart(60), seed=1)
+    assert (found.value, found.low, found.high) == (1, pytest.approx(0.025 ** (1 / 60)), 1)
+
+
+def test_what_is_no_share_has_no_such_bound() -> None:
+    tokens = column([100, 200] * 30)
+    found = compare(tokens, tokens, apart(60), seed=1)
+    assert (found.value, found.low, found.high) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("bad", [(math.nan, 1.0), (1.0, math.inf), (1.0, -1.0), (1.0, 0.0), (math.nan, math.nan)])

@@ -1,0 +1,122 @@
+"""The models of finished reports, as `raft compare` takes them. Reads files; compares nothing."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from raft_cli.errors import ConfigError
+from raft_cli.evaluate.earlier import Stored, read_stored
+from raft_cli.evaluate.folder import RESULTS
+from raft_cli.evaluate.reports.record import read_record
+from raft_cli.evaluate.results import BASE, MODEL
+
+_DECIDING = {"seed": "--seed", "retrieved": "--retrieved"}  # settings that choose the documents of a case
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A model of a finished report.
+
+    Attributes:
+        name: As the person calls it.
+        place: Where its report lies.
+        label: Its columns in `stored`: `model` or `base`.
+        model: As the report names it.
+        key: What is the same for the same model asked in the same way.
+        clusters: By question, what is resampled with it.
+        deciding: The settings that choose documents, by flag.
+        faults: What speaks against the figures of its report.
+    """
+
+    name: str
+    place: str
+    label: str
+    model: str
+    key: tuple[str, str]
+    stored: Stored
+    clusters: Mapping[str, str]
+    deciding: Mapping[str, str]
+    faults: tuple[str, ...]
+
+    @property
+    def conditions(self) -> list[str]:
+        """Conditions under which it was asked."""
+        return list(dict.fromkeys(key[1] for key in self.stored.columns if key[0] == self.label))
+
+
+def read_entrants(arguments: Sequence[str]) -> list[Entrant]:
+    """Read the models that a person names as NAME=REPORT or NAME=REPORT:base, after the bases of their reports.
+
+    Raises:
+        ConfigError: A report cannot be read, or two entrants have one name.
+    """
+    records: dict[Path, Mapping[str, Any]] = {}
+    named: list[Entrant] = []
+    for argument in arguments:
+        name, path, label = split_argument(argument)
+        if path not in records:
+            records[path] = read_record(path)
+        named.append(_read_entrant(records[path], name, path, label))
+    known = {each.key for each in named}
+    bases: dict[tuple[str, str], Entrant] = {}
+    for each in named:
+        record = records[Path(each.place)]
+        if each.label == MODEL and BASE in record["models"]:
+            base = _read_entrant(record, BASE, Path(each.place), BASE)
+            if base.key not in known:
+                bases.setdefault(base.key, replace(base, name=f"{BASE} of {each.name}"))
+    automatic = list(bases.values())
+    entrants = [*([replace(automatic[0], name=BASE)] if len(automatic) == 1 else automatic), *named]
+    names = [each.name for each in entrants]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"two models are called {twice[0]!r}; give each a name of its own, as in raft=reports/raft")
+    return entrants
+
+
+def split_argument(argument: str) -> tuple[str, Path, str]:
+    """Return name, report and label of NAME=REPORT[:base]; without a name, that of the report's folder."""
+    name, sign, rest = argument.partition("=")
+    if not sign or Path(argument).expanduser().exists():
+        name, rest = "", argument
+    elif not name or not rest:
+        raise ConfigError(f"{argument!r}: expected NAME=REPORT, or NAME=REPORT:base for the baseline of that report")
+    label = MODEL
+    if not Path(rest).expanduser().exists():
+        for each in (BASE, MODEL):
+            if rest.endswith(f":{each}"):
+                rest, label = rest.removesuffix(f":{each}"), each
+    path = Path(rest).expanduser()  # the shell does not do so behind a sign
+    folder = (path.parent if path.name == RESULTS else path).resolve().name
+    return name or (folder if label == MODEL else f"{folder}:{label}"), path, label
+
+
+def _read_entrant(record: Mapping[str, Any], name: str, path: Path, label: str) -> Entrant:
+    try:
+        stored = read_stored(record["stored"], place=str(path))
+    except ConfigError as error:
+        # Its words are those of `--compare-to`, which reads the same part of a report.
+        raise ConfigError(str(error).removeprefix("--compare-to ")) from error
+    try:
+        told = record["models"].get(label)
+        if told is None:
+            raise ConfigError(f"{path}: that evaluation had no --baseline, so there is no {path}:{label}")
+        clusters = dict(zip(stored.ids, map(str, record["clusters"]), strict=True))
+        return Entrant(
+            name=name,
+            place=str(path),
+            label=label,
+            model=str(told["name"]),
+            key=(str(told["identity"]), str(told["prompt"])),
+            stored=stored,
+            clusters=clusters,
+            deciding={flag: str(record["setting"].get(field) or "") for field, flag in _DECIDING.items()},
+            faults=tuple(_list_faults(record)),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{path}: damaged ({type(error).__name__}: {error}); run that evaluation again") from error
+
+
+def _list_faults(record: Mapping[str, Any]) -> list[str]:
+    faults = [] if record["self_check"]["passed"] else ["its self-check failed: its figures are not to be believed"]
+    return faults if record["complete"] else [*faults, "over 1 % of its answers are missing"]

@@ -1,0 +1,158 @@
+"""Ask all models the same questions: how each is asked, how long answers may be, what does not fit one of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from raft_cli.chat.journal import Journal
+from raft_cli.chat.students import Examined, open_students
+from raft_cli.config.evaluate import EvalConfig
+from raft_cli.corpus.tokens import load_counter
+from raft_cli.errors import ConfigError, DatasetError
+from raft_cli.evaluate.examine import (
+    Asked,
+    Tried,
+    choose_length,
+    choose_way,
+    count_by,
+    examine,
+    explain_overlong,
+    find_overlong,
+    find_refused_length,
+)
+from raft_cli.evaluate.prepare import Prepared
+from raft_cli.evaluate.results import BASE, MODEL
+from raft_cli.progress import Progress
+
+_COUNTER = "o200k_base"
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How one model is asked; `tried` is what came of trying several ways."""
+
+    label: str
+    student: Examined
+    way: str
+    tried: Tried = ()
+
+
+def ask_models(
+    prepared: Prepared, config: EvalConfig, journal: Journal, progress: Progress
+) -> tuple[Prepared, list[Asked], int]:
+    """Return what is left of the exam, what each model said, and how many questions were left out.
+
+    A question is left out for all models where one of its prompts does not fit one of them.
+
+    Raises:
+        ModelError, DatasetError: A prompt does not fit, and such questions are not to be left out.
+        Incomplete: A model could not answer everything now.
+        RaftError: A model cannot be asked.
+    """
+    students = _open_students(config, journal)
+    limit = config.max_tokens or _choose_limit(prepared, students)
+    plans = [_Plan(MODEL, students[0], config.prompt)]
+    plans += [_plan_base(prepared, student, limit, progress) for student in students[1:]]
+    fitting = _leave_out(prepared, plans, config, limit)
+    items = {item.id: item for item in fitting.exam.items}
+    asked = [
+        examine(
+            plan.student,
+            plan.label,
+            fitting.asking,
+            plan.tried,
+            plan.way,
+            items,
+            fitting.cases.cases,
+            max_tokens=limit,
+            partial=config.partial,
+            progress=progress,
+        )
+        for plan in plans
+    ]
+    fitting, asked = _drop_refused(fitting, asked, config)
+    return fitting, asked, len(prepared.exam.items) - len(fitting.exam.items)
+
+
+def _open_students(config: EvalConfig, journal: Journal) -> list[Examined]:
+    return list(
+        open_students(
+            [config.model, config.baseline] if config.baseline else [config.model],
+            journal=journal,
+            device=config.device,
+            dtype=config.precision,
+            base=config.base,
+            batch_tokens=config.batch_tokens,
+            continuous={"auto": None, "on": True, "off": False}[config.continuous],
+            trust_remote_code=config.trust_remote_code,
+            env_file=config.env_file,
+            timeout=config.timeout,
+            concurrency=config.concurrency,
+            extra_body=config.extra_body,
+        )
+    )
+
+
+def _choose_limit(prepared: Prepared, students: Sequence[Examined]) -> int:
+    """Return the most tokens of an answer, as the first model that can count them does, else a common tokenizer."""
+    count = next((count for student in students if (count := count_by(student))), None)
+    if count is None:
+        counter = load_counter(_COUNTER)
+        return choose_length(prepared.exam.items, lambda texts: [counter.count(text) for text in texts])
+    return choose_length(prepared.exam.items, count)
+
+
+def _plan_base(prepared: Prepared, student: Examined, limit: int, progress: Progress) -> _Plan:
+    if prepared.trials is None:
+        return _Plan(BASE, student, prepared.ways[0])
+    tried = choose_way(
+        student,
+        prepared.asking,
+        prepared.ways,
+        prepared.trials.items,
+        prepared.trials.cases,
+        max_tokens=limit,
+        progress=progress,
+    )
+    return _Plan(BASE, student, tried[0][0], tried)
+
+
+def _leave_out(prepared: Prepared, plans: Sequence[_Plan], config: EvalConfig, limit: int) -> Prepared:
+    items = {item.id: item for item in prepared.exam.items}
+    cases = prepared.cases.cases
+    names: set[str] = set()
+    for plan in plans:
+        prompts = [prepared.asking.render(items[case.item_id], case, plan.way) for case in cases]
+        long = find_overlong(plan.student, prompts, limit)
+        if long and config.on_overflow == "error":
+            longest = max(plan.student.measure([prompts[at] for at in long]) or [0])
+            raise explain_overlong(plan.student.name, longest, len(long), limit, plan.student.context)
+        names |= {cases[at].item_id for at in long}
+    return _without(prepared, names)
+
+
+def _drop_refused(prepared: Prepared, asked: Sequence[Asked], config: EvalConfig) -> tuple[Prepared, list[Asked]]:
+    """Leave out questions of which a server said, when it was asked, that a prompt is too long."""
+    cases = prepared.cases.cases
+    told = find_refused_length(asked, cases)
+    if told and config.on_overflow == "error":
+        raise DatasetError(
+            f"the prompts of {len(told):,} questions are too long for a server; nothing is cut: give --on-overflow "
+            "skip to leave these questions out for all models, or fewer --conditions"
+        )
+    kept = [at for at, case in enumerate(cases) if case.item_id not in told]
+    return _without(prepared, told), [
+        replace(
+            each, prompts=tuple(each.prompts[at] for at in kept), responses=tuple(each.responses[at] for at in kept)
+        )
+        for each in asked
+    ]
+
+
+def _without(prepared: Prepared, names: set[str]) -> Prepared:
+    if not names:
+        return prepared
+    items = tuple(item for item in prepared.exam.items if item.id not in names)
+    if not items:
+        raise ConfigError("no question is left: each has a prompt that does not fit; ask under fewer --conditions")
+    cases = tuple(case for case in prepared.cases.cases if case.item_id not in names)
+    return replace(prepared, exam=replace(prepared.exam, items=items), cases=replace(prepared.cases, cases=cases))

@@ -1,0 +1,52 @@
+"""The result in words: ahead, behind, no difference found, or not to be believed. Pure."""
+
+from raft_cli.evaluate.reports.words import show_points, show_share
+from raft_cli.evaluate.results import BASE, MODEL, PRIMARY, Results, Test
+
+SURE = 0.05
+
+
+def tell_verdict(results: Results) -> str:
+    """Return one or two sentences that an engineer can repeat."""
+    if results.failures:
+        first = results.failures[0]
+        return (
+            f"Do not believe these figures: the self-check failed ({first.probe}: {first.metric} should be "
+            f"{first.expected:g}, first at question {first.example})."
+        )
+    test = next((each for each in results.tests if each.condition == results.primary), None)
+    figure = results.figures[MODEL, results.primary, PRIMARY]
+    if figure.value is None:
+        return f"Nothing is known: at {results.primary} no answer counts."
+    if test is None:
+        said = f"The model answers {show_share(figure.value)} of {figure.n:,} questions at {results.primary}."
+        return said + _tell_reason(results)
+    return f"{_tell_test(results, test)}{_tell_reason(results)}"
+
+
+def _tell_test(results: Results, test: Test) -> str:
+    base = results.figures[BASE, results.primary, PRIMARY]
+    model = results.figures[MODEL, results.primary, PRIMARY]
+    difference = test.difference
+    if difference.value is None:
+        return f"No comparison: at {results.primary} the two models have no answered question in common."
+    shares = f"the model answers {show_share(model.value)}, the base {show_share(base.value)}"
+    scores = f"at {results.primary} {shares} of {difference.n:,} questions"
+    span = f"{show_points(difference.value)} points"
+    if difference.low is not None and difference.high is not None:
+        span += f", 95 % interval {show_points(difference.low)} to {show_points(difference.high)}"
+    sure = test.adjusted is not None and test.adjusted < SURE
+    apart = difference.low is not None and difference.high is not None and (difference.low > 0 or difference.high < 0)
+    if sure and apart:
+        word = "ahead of" if difference.value > 0 else "behind"
+        return f"The model is {word} its base: {scores} ({span})."
+    least = f" A run like this one finds differences from {100 * test.smallest:.0f} points on." if test.smallest else ""
+    return f"No difference was found: {scores} ({span}).{least}"
+
+
+def _tell_reason(results: Results) -> str:
+    """Return what of the right answers rests on the oracle's words."""
+    grounded = results.figures.get((MODEL, results.primary, "grounded_acc"))
+    if grounded is None or grounded.value is None:
+        return ""
+    return f" {show_share(grounded.value)} are right with a quotation of the oracle and nothing misquoted."
