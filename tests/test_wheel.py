@@ -61,6 +61,7 @@ def test_every_prompt_and_sample_is_in_it() -> None:
         assert here and there == here
     modules = {path.relative_to(ROOT / "raft_cli") for path in (ROOT / "raft_cli").rglob("*.py")}
     modules |= {path.relative_to(ROOT / "raft_cli") for path in (ROOT / "raft_cli").rglob("*.j2")}
+    modules |= {path.relative_to(ROOT / "raft_cli") for path in (ROOT / "raft_cli").rglob("*.js")}
     assert {module for module in modules if not (installed / module).is_file()} == set()
 
 

@@ -88,6 +88,9 @@ class EvalConfig:
         _ASKING,
         choices=("auto", "on", "off"),
     )
+    latency_probe: int = option(
+        0, "Also ask this many prompts one at a time, and tell how long an answer takes.", _ASKING, low=0
+    )
     concurrency: int = option(32, "Most requests to an endpoint at once.", _ASKING, low=1, high=4096)
     timeout: float = option(300.0, "Seconds to wait for an endpoint's reply.", _ASKING, low=1)
     extra_body: str = option("", "Further fields of each request to an endpoint.", _ASKING, metavar="JSON")

@@ -20,6 +20,8 @@ from raft_cli.evaluate.figures import (
 from raft_cli.evaluate.gates import GateResult, check_gates
 from raft_cli.evaluate.judge import Label, agree, agree_with_people, correct_rates, find_strays, same_family
 from raft_cli.evaluate.prepare import Prepared
+from raft_cli.evaluate.probe import describe_latency
+from raft_cli.evaluate.reports.words import show_share
 from raft_cli.evaluate.results import Answer, Examinee, Judged, Results
 from raft_cli.evaluate.robustness import (
     contrast_conditions,
@@ -29,10 +31,12 @@ from raft_cli.evaluate.robustness import (
     slice_questions,
 )
 from raft_cli.evaluate.selfcheck import Failure
+from raft_cli.evaluate.sitting import Sitting
 from raft_cli.evaluate.statistics import Difference, Interval
 from raft_cli.evaluate.verdict import tell_verdict
 
 _MOST_MISSING = 0.01
+_FORMATTED = 0.95
 _LIBRARIES = ("torch", "transformers", "peft", "numpy", "rapidfuzz", "openai")
 _SECRET = ("extra_body",)
 
@@ -43,16 +47,23 @@ class Ground:
 
     Attributes:
         names: DATA, model and baseline as they were given.
-        skipped: Questions left out for all models, because a prompt did not fit one of them.
         failures: Of the self-check.
     """
 
     names: Mapping[str, str]
     config: EvalConfig
-    prepared: Prepared
-    examinees: tuple[Examinee, ...]
-    skipped: int
+    sitting: Sitting
     failures: tuple[Failure, ...]
+
+    @property
+    def prepared(self) -> Prepared:
+        """The exam as it was asked."""
+        return self.sitting.prepared
+
+    @property
+    def examinees(self) -> tuple[Examinee, ...]:
+        """The models."""
+        return tuple(each.examinee for each in self.sitting.asked)
 
 
 def sum_up(ground: Ground, answers: Sequence[Answer], verdicts: Verdicts | None) -> Results:
@@ -128,7 +139,7 @@ def _describe_exam(ground: Ground) -> Iterator[tuple[str, str]]:
         ("repeated", exam.repeated),
         ("without an answer", exam.unanswered),
         ("without a known oracle", exam.unplaced),
-        ("too long for a model", ground.skipped),
+        ("too long for a model", ground.sitting.skipped),
     )
     for reason, count in left_out:
         if count:
@@ -138,6 +149,9 @@ def _describe_exam(ground: Ground) -> Iterator[tuple[str, str]]:
         told = f"{cases.leaks.answer:,} held an answer, {cases.leaks.overlap + cases.leaks.alike:,} repeated the oracle"
         yield "Distractors barred", f"{100 * rate:.1f} % of {cases.leaks.examined:,} ({told})"
     yield "Distractors in training rows", f"{exam.distractors}"
+    yield "Longest answer", f"{ground.sitting.limit:,} tokens"
+    for label, latency in ground.sitting.latencies.items():
+        yield from describe_latency(label, latency)
     yield "SHA-256 of the rows", exam.data
     yield "SHA-256 of the passages", exam.corpus
 
@@ -179,6 +193,18 @@ def _compare_earlier(
     return compare_to(stored, prepared.earlier, clusters, place=place, force=config.force, seed=config.seed)
 
 
+def _warn_format(ground: Ground, examinee: Examinee, own: Sequence[Answer]) -> Iterator[str]:
+    """Say what a model that does not keep the format might know after all."""
+    grades = [each.grade for each in own if each.grade and each.case.condition == ground.prepared.primary]
+    tagged = sum(grade.extracted is not None for grade in grades)
+    if tagged < _FORMATTED * len(grades):
+        lenient = sum(grade.acc_lenient for grade in grades)
+        yield (
+            f"{examinee.name}: {show_share(tagged / len(grades))} of its answers at {ground.prepared.primary} have an "
+            f"answer tag; read leniently {show_share(lenient / len(grades))} are right"
+        )
+
+
 def _warn(ground: Ground, answers: Sequence[Answer], table: Table) -> Iterator[str]:
     yield from ground.prepared.warnings
     for examinee in ground.examinees:
@@ -190,6 +216,7 @@ def _warn(ground: Ground, answers: Sequence[Answer], table: Table) -> Iterator[s
                 f"{examinee.name}: {len(missing):,} of {len(own):,} answers are missing and scored nowhere "
                 f"({missing[0].response.error})"
             )
+        yield from _warn_format(ground, examinee, own)
         cut = sum(answer.response.finish == "length" for answer in own)
         if cut > 0.05 * len(own):
             yield f"{examinee.name}: {100 * cut / len(own):.0f} % of its answers were cut off; raise --max-tokens"

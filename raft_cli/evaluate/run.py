@@ -8,7 +8,6 @@ from raft_cli.chat.journal import Journal
 from raft_cli.chat.judging import Verdicts, judge_queries
 from raft_cli.config.evaluate import EvalConfig
 from raft_cli.errors import GateFailed, Incomplete
-from raft_cli.evaluate.examine import Asked
 from raft_cli.evaluate.folder import check_folder, open_answers
 from raft_cli.evaluate.judge import decide, make_query
 from raft_cli.evaluate.outcome import Ground, sum_up
@@ -18,7 +17,7 @@ from raft_cli.evaluate.reports.write import write_report
 from raft_cli.evaluate.results import Answer, Results
 from raft_cli.evaluate.score import grade_response
 from raft_cli.evaluate.selfcheck import Failure, check_scoring
-from raft_cli.evaluate.sitting import ask_models
+from raft_cli.evaluate.sitting import Sitting, ask_models
 from raft_cli.progress import Clock, Progress
 from raft_cli.prompts import load_prompts
 
@@ -39,10 +38,10 @@ def evaluate_models(data: Path, out: Path, config: EvalConfig, progress: Progres
     clock.mark("reading")
     journal = open_answers(out, config.answers, in_flight=config.concurrency)
     try:
-        prepared, asked, skipped = ask_models(prepared, config, journal, progress)
+        sitting = ask_models(prepared, config, journal, progress)
         clock.mark("asking")
-        answers = _grade(prepared, asked, progress)
-        failures = _check(prepared)
+        answers = _grade(sitting, progress)
+        failures = _check(sitting.prepared)
         clock.mark("grading")
         verdicts = _judge(answers, config, journal, progress)
         clock.mark("judging")
@@ -50,8 +49,7 @@ def evaluate_models(data: Path, out: Path, config: EvalConfig, progress: Progres
         progress.close()
         journal.close()
     answers = [replace(answer, judged=_decide(answer, verdicts)) for answer in answers] if verdicts else answers
-    ground = Ground(names, config, prepared, tuple(each.examinee for each in asked), skipped, failures)
-    results = sum_up(ground, answers, verdicts)
+    results = sum_up(Ground(names, config, sitting, failures), answers, verdicts)
     clock.mark("figures")
     results = replace(results, seconds=dict(clock.stages))
     write_report(out, results, names)
@@ -76,11 +74,11 @@ def judge_outcome(results: Results) -> None:
         )
 
 
-def _grade(prepared: Prepared, asked: Sequence[Asked], progress: Progress) -> list[Answer]:
+def _grade(sitting: Sitting, progress: Progress) -> list[Answer]:
+    prepared, answers = sitting.prepared, list[Answer]()
     items = {item.id: item for item in prepared.exam.items}
-    answers = []
-    total = sum(len(each.responses) for each in asked)
-    places = [(each, at) for each in asked for at in range(len(each.responses))]
+    total = sum(len(each.responses) for each in sitting.asked)
+    places = [(each, at) for each in sitting.asked for at in range(len(each.responses))]
     for each, at in progress.track(places, title="grading", total=total, unit="answer"):
         case, response = prepared.cases.cases[at], each.responses[at]
         item = items[case.item_id]

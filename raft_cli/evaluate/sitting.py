@@ -1,9 +1,10 @@
 """Ask all models the same questions: how each is asked, how long answers may be, what does not fit one of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from raft_cli.chat.journal import Journal
+from raft_cli.chat.streaming import open_stream
 from raft_cli.chat.students import Examined, open_students
 from raft_cli.config.evaluate import EvalConfig
 from raft_cli.corpus.tokens import load_counter
@@ -20,6 +21,7 @@ from raft_cli.evaluate.examine import (
     find_refused_length,
 )
 from raft_cli.evaluate.prepare import Prepared
+from raft_cli.evaluate.probe import Latency, choose_prompts, probe_latency
 from raft_cli.evaluate.results import BASE, MODEL
 from raft_cli.progress import Progress
 
@@ -36,10 +38,26 @@ class _Plan:
     tried: Tried = ()
 
 
-def ask_models(
-    prepared: Prepared, config: EvalConfig, journal: Journal, progress: Progress
-) -> tuple[Prepared, list[Asked], int]:
-    """Return what is left of the exam, what each model said, and how many questions were left out.
+@dataclass(frozen=True, slots=True)
+class Sitting:
+    """What came of asking.
+
+    Attributes:
+        prepared: The exam without the questions that were left out.
+        skipped: How many these are.
+        limit: Most tokens of an answer.
+        latencies: By label, how long single answers take; empty unless that was asked for.
+    """
+
+    prepared: Prepared
+    asked: tuple[Asked, ...]
+    skipped: int
+    limit: int
+    latencies: Mapping[str, Latency]
+
+
+def ask_models(prepared: Prepared, config: EvalConfig, journal: Journal, progress: Progress) -> Sitting:
+    """Return what each model said.
 
     A question is left out for all models where one of its prompts does not fit one of them.
 
@@ -70,7 +88,31 @@ def ask_models(
         for plan in plans
     ]
     fitting, asked = _drop_refused(fitting, asked, config)
-    return fitting, asked, len(prepared.exam.items) - len(fitting.exam.items)
+    skipped = len(prepared.exam.items) - len(fitting.exam.items)
+    del students, plans  # their weights make room for those that are probed
+    latencies = {each.examinee.label: _probe(fitting, each, limit, config, progress) for each in asked}
+    known = {label: latency for label, latency in latencies.items() if latency}
+    return Sitting(fitting, tuple(asked), skipped, limit, known)
+
+
+def _probe(prepared: Prepared, asked: Asked, limit: int, config: EvalConfig, progress: Progress) -> Latency | None:
+    """Time single answers under the primary condition."""
+    if not config.latency_probe:
+        return None
+    stream = open_stream(
+        asked.examinee.name,
+        base=config.base,
+        device=config.device,
+        dtype=config.precision,
+        trust_remote_code=config.trust_remote_code,
+        env_file=config.env_file,
+        timeout=config.timeout,
+    )
+    items = {item.id: item for item in prepared.exam.items}
+    cases = [case for case in prepared.cases.cases if case.condition == prepared.primary]
+    prompts = [prepared.asking.render(items[case.item_id], case, asked.examinee.prompt) for case in cases]
+    chosen = choose_prompts(prompts, config.latency_probe)
+    return probe_latency(stream, chosen, max_tokens=limit, progress=progress)
 
 
 def _open_students(config: EvalConfig, journal: Journal) -> list[Examined]:

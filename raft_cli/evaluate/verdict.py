@@ -1,6 +1,6 @@
 """The result in words: ahead, behind, no difference found, or not to be believed. Pure."""
 
-from raft_cli.evaluate.reports.words import show_points, show_share
+from raft_cli.evaluate.reports.words import show_p, show_points, show_share
 from raft_cli.evaluate.results import BASE, MODEL, PRIMARY, Results, Test
 
 SURE = 0.05
@@ -37,9 +37,12 @@ def _tell_test(results: Results, test: Test) -> str:
         span += f", 95 % interval {show_points(difference.low)} to {show_points(difference.high)}"
     sure = test.adjusted is not None and test.adjusted < SURE
     apart = difference.low is not None and difference.high is not None and (difference.low > 0 or difference.high < 0)
+    word = "ahead of" if difference.value > 0 else "behind"
     if sure and apart:
-        word = "ahead of" if difference.value > 0 else "behind"
         return f"The model is {word} its base: {scores} ({span})."
+    if apart:
+        adjusted = f"p is {show_p(test.adjusted)} when adjusted for the number of conditions"
+        return f"The model may be {word} its base, but chance is not ruled out: {scores} ({span}; {adjusted})."
     least = f" A run like this one finds differences from {100 * test.smallest:.0f} points on." if test.smallest else ""
     return f"No difference was found: {scores} ({span}).{least}"
 

@@ -178,6 +178,6 @@ def _make_rows(name: str, known: Sequence[Known]) -> list[dict[str, Any]]:
     rows = []
     for at, each in enumerate(known):
         others = [chunks[(each.number + step) % HALLS] for step in (5, 9)]
-        row = make_row(f"{name}{each.number:02}{at}", each.question, [each.chunk], others, final=each.gold)
+        row = make_row(f"{name}{at:02}", each.question, [each.chunk], others, final=each.gold)
         rows.append(row | {"language": each.chunk.language})
     return rows

@@ -138,7 +138,7 @@ def find_evidence(chunk: Chunk) -> Quote:
 
 
 def behave(label: str, item: Item, case: Case) -> Response:
-    """Say something: right and proven, right by luck, misled, misquoting, declining, without a tag, cut off, too long."""
+    """Say something: proven, lucky, misled, misquoting, declining, without a tag, cut off, too long."""
     place = case.condition if case.condition == "pos@0.5" else ""
     draw = random.Random(f"{label}:{item.id}:{len(case.documents)}:{bool(case.oracle)}:{place}")
     if (label, item.id, case.condition) == (MODEL, "item0002", "oracle+4"):

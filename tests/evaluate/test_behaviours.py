@@ -19,16 +19,15 @@ from raft_cli.progress import Progress
 QUIET = Progress(quiet=True)
 CONDITIONS = "closed oracle oracle+1 oracle+4 oracle+8 distract retrieved@3 pos@0 pos@0.5 pos@1 counter".split()
 DOCUMENTS = dict(zip(CONDITIONS, (0, 1, 2, 5, 9, 3, 3, 9, 9, 9, 1), strict=True))
-FOUND = {0: 1, 1: 3, 2: None}  # hall modulo 3, and the rank at which the retriever of these tests has its passage
+FOUND = {0: 1, 1: 2, 2: None}  # hall modulo 3, and the rank at which the retriever of these tests has its passage
 PAIRS = [
     ("quotes", "reads"),
     ("bare", "remembers"),
     ("distracted", "misled"),
     ("alters", "refuses"),
     ("rambles", "unformatted"),
-    ("filtered", "needy"),
+    ("filtered", "echoes"),
     ("silent", "severed"),
-    ("echoes", "needy"),
 ]
 NUMBERS = range(ASKED)
 
@@ -76,7 +75,6 @@ ACTS: dict[str, Callable[[Shown], Act]] = {
     "severed": lambda it: Act(False, tagged=False, cut=True, malformed=True),
     "unformatted": lambda it: Act(not it.swapped, tagged=False),
     "filtered": lambda it: Act(True, quote="oracle" if it.oracle else "", missing=it.number % 3 == 0),
-    "needy": lambda it: Act(True, tagged=False),
 }
 Ratio = Callable[[Shown, Act], float | None]
 """What one answer adds to a figure; None where the figure does not apply to it."""
@@ -153,7 +151,7 @@ def write_run(path: Path) -> Path:
             if rank := FOUND[number % 3]:
                 found[rank - 1] = chunks[number].id
             for rank, chunk in enumerate(found, 1):
-                file.write(f"t{number:02}{number} Q0 {chunk} {rank} {9 - rank} mine\n")
+                file.write(f"t{number:02} Q0 {chunk} {rank} {9 - rank} mine\n")
     return path
 
 
@@ -276,7 +274,7 @@ def pick(results: Results, condition: str) -> made.Test:
         (("quotes", "reads"), "retrieved@3", ASKED // 3, 0),
         (("bare", "remembers"), "oracle", ASKED, 0),
         (("bare", "remembers"), "closed", 0, 0),
-        (("filtered", "needy"), "oracle+4", ASKED - ASKED // 3, 0),
+        (("filtered", "echoes"), "oracle+4", ASKED - ASKED // 3, 0),
     ],
 )
 def test_mcnemar_counts_who_alone_was_right(
@@ -354,8 +352,8 @@ def test_retrieval_is_measured_whatever_the_model_makes_of_it(examine: Callable[
     (found,) = examine("quotes", "reads").retrievals
     assert found.condition == "retrieved@3" and found.hit.n == ASKED
     assert found.hit.value == pytest.approx(2 / 3)
-    assert found.mrr.value == pytest.approx((1 + 1 / 3) / 3)
-    assert found.ndcg.value == pytest.approx((1 + 1 / 2) / 3)
+    assert found.mrr.value == pytest.approx((1 + 1 / 2) / 3)
+    assert found.ndcg.value == pytest.approx((1 + 1 / math.log2(3)) / 3)
     hit, miss = found.right["base"]
     assert (hit.value, hit.n, miss.value, miss.n) == (1.0, 16, 0.0, 8)
     hit, miss = found.right["model"]
@@ -372,7 +370,7 @@ def test_declining_where_and_only_where_the_oracle_is_missing(examine: Callable[
 
 
 def test_what_is_missing_is_scored_nowhere_and_told(examine: Callable[..., Results]) -> None:
-    results = examine("filtered", "needy")
+    results = examine("filtered", "echoes")
     held_back = [answer for answer in results.answers if answer.grade is None]
     assert len(held_back) == ASKED // 3 * len(CONDITIONS) and {answer.model for answer in held_back} == {"model"}
     assert all("filter" in answer.response.error for answer in held_back)

@@ -75,7 +75,7 @@ class Running:
     def finish(self) -> tuple[int, str]:
         """Wait for the end; return exit code and output."""
         try:
-            code = self.process.wait(60)
+            code = self.process.wait(120)
         finally:
             self.process.kill()
             self.process.wait()
@@ -172,8 +172,7 @@ def test_a_server_that_dies_and_comes_back_costs_only_what_was_in_flight(student
     running = Running(make_command(student, "--concurrency", 4))
     running.wait_until(lambda: student.replies >= TOTAL // 3)
     student.close()
-    time.sleep(0.05)  # a longer outage is awaited ever more patiently, too long for a test
-    student.open()
+    student.open()  # at once: each moment of an outage makes the tries rarer, too rare for a test
     code, said = running.finish()
     assert code == 0, said
     asked = student.asked()
@@ -253,7 +252,6 @@ def test_what_is_no_matter_of_the_students_sends_them_nothing(student: Student) 
         ("--seed", 7),  # of the intervals: nothing is drawn for these two conditions
         ("--fail-under", "model@oracle.acc>=0.9", "--fail-under", "delta@oracle.acc>=-0.02"),
         ("--cluster", "document"),
-        ("--absent-policy", "abstain"),
         ("--conditions", "oracle"),
     ):
         given = flags if "--conditions" in flags else (*flags, "--conditions", "closed,oracle")
@@ -284,11 +282,11 @@ def test_a_judge_is_asked_for_itself_alone_and_once(student: Student) -> None:
 
 
 def test_another_seed_asks_only_what_has_other_documents(student: Student) -> None:
-    run(student)
+    run(student, base="")
     student.reset()
-    run(student, "--seed", 7)
+    run(student, "--seed", 7, base="")
     asked = student.asked()
-    assert 0 < sum(asked.values()) == len(asked) <= TOTAL // 2
+    assert 0 < sum(asked.values()) == len(asked) <= ASKED
     assert all(b"<DOCUMENT>" in prompt for prompt in asked)
 
 
@@ -341,6 +339,14 @@ def test_gates_that_are_passed_and_gates_that_are_not(student: Student) -> None:
     assert "0 questions" in undefined.stderr or "undefined" in undefined.stderr
 
 
+def test_a_model_without_a_baseline(student: Student) -> None:
+    result = run(student, "--fail-under", "model@oracle+4.acc>=0.9", base="")
+    results = read_results()
+    assert list(results["models"]) == ["model"] and results["tests"] == [] and results["differences"] == {}
+    assert "The model answers 100.0 % of 24 questions at oracle+4." in say(result)
+    assert "delta" in run(student, "--fail-under", "delta@oracle+4.acc>=0", base="", code=2).stderr
+
+
 @pytest.mark.parametrize(
     "gate",
     [
@@ -373,14 +379,14 @@ def test_a_model_that_the_server_does_not_know(student: Student) -> None:
 
 
 def test_few_passages_are_warned_of_and_too_few_for_a_gate(student: Student) -> None:
-    result = run(student, "--limit", 10, "--fail-under", "model@oracle+4.acc>=0.1", code=4)
+    result = run(student, "--limit", 10, "--fail-under", "model@oracle+4.acc>=0.1", base="", code=4)
     assert "too few: 10 questions" in result.stderr
     assert "only 10 passages are asked about" in say(result)
     assert read_results()["figures"]["model"]["closed"]["acc"]["by_question"] is True
 
 
 def test_results_as_json_are_all_that_is_printed(student: Student) -> None:
-    result = run(student, "--json")
+    result = run(student, "--json", base="")
     assert json.loads(result.stdout)["verdict"] == read_results()["verdict"] and result.stderr == ""
 
 
@@ -396,12 +402,12 @@ def test_a_wrong_key_is_told_and_stands_nowhere(student: Student, monkeypatch: p
     student.set(auth=KEY)
     wrong = "sk-wrong-fedcba9876543210"
     monkeypatch.setenv("OPENAI_API_KEY", wrong)
-    result = run(student, code=1)
+    result = run(student, base="", code=1)
     assert "refuses the key" in result.stderr and "OPENAI_API_KEY" in result.stderr
     assert wrong not in result.output and find_everywhere(wrong) == []
     monkeypatch.setenv("OPENAI_API_KEY", KEY)
     body = json.dumps({"user": "team-7", "api_key": "hidden-in-the-body"})
-    right = run(student, "--extra-body", body)
+    right = run(student, "--extra-body", body, base="")
     assert KEY not in right.output and find_everywhere(KEY) == []
     assert find_everywhere("hidden-in-the-body") == []
 
@@ -434,26 +440,26 @@ def test_a_split_without_rows(student: Student) -> None:
 
 
 def test_compared_with_itself_nothing_has_changed(student: Student) -> None:
-    run(student)
+    run(student, base="")
     student.reset()
-    run(student, "--compare-to", "report", "--answers", "report/answers.sqlite", out="again")
+    run(student, "--compare-to", "report", "--answers", "report/answers.sqlite", base="", out="again")
     change = read_results("again")["change"]
     assert student.log() == [] and (change["shared"], change["new"], change["gone"]) == (ASKED, 0, 0)
     values = [each["value"] for metrics in change["differences"].values() for each in metrics.values()]
     assert set(values) <= {0.0, None} and values.count(0.0) > 40
-    run(student, "--compare-to", "report/results.json", model="bare", out="other")
+    run(student, "--compare-to", "report/results.json", model="bare", base="", out="other")
     change = read_results("other")["change"]["differences"]
     assert change["oracle+4"]["acc"]["value"] == 0.0 and change["oracle+4"]["grounded_acc"]["value"] == -1.0
 
 
 def test_another_corpus_is_not_compared_unless_forced(student: Student) -> None:
-    run(student)
+    run(student, base="")
     student.reset()
     chunks = list(read_lines(Path("data/chunks.jsonl")))
     write_lines(Path("data/chunks.jsonl"), [*chunks, {**chunks[0], "id": "added", "text": make_halls()[0].text[::-1]}])
-    result = run(student, "--compare-to", "report", out="other", code=2)
+    result = run(student, "--compare-to", "report", base="", out="other", code=2)
     assert "other passages" in say(result) and student.log() == [] and not Path("other").exists()
-    run(student, "--compare-to", "report", "--force", out="other")
+    run(student, "--compare-to", "report", "--force", base="", out="other")
     assert read_results("other")["change"]["shared"] == ASKED
 
 
@@ -476,7 +482,7 @@ def test_prompts_that_are_too_long_for_a_server_are_left_out_for_all(student: St
 
 
 def test_markup_of_an_answer_stays_text(student: Student) -> None:
-    run(student, model="scripted")
+    run(student, model="scripted", base="")
     page = Path("report/report.html").read_text(encoding="utf-8")
     assert "<script>alert" not in page and "<img src=x" not in page and "alert(" in page
     assert "<script>" not in Path("report/summary.md").read_text(encoding="utf-8").replace("\\<", "")

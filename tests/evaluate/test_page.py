@@ -14,6 +14,7 @@ from grading import cite, make_case, make_item, reply
 from results_made import CONDITIONS, QUICK, behave, make_results
 
 from raft_cli.cot import BEGIN, END
+from raft_cli.evaluate.distractors import Leaks
 from raft_cli.evaluate.gates import GateResult
 from raft_cli.evaluate.measure import METRICS
 from raft_cli.evaluate.records import Case, Item, QuoteClass, Response
@@ -154,7 +155,7 @@ def test_the_verdict_and_the_figures_stand_on_it(results: Results, read: Reader)
         assert name in read.said and meaning in read.said
     assert "Cohen's kappa with people 0.81 over 40 labels" in read.said
     assert "1 of 288 answers of the model" in read.said and "1 gate not passed" in read.said
-    assert "worked 55.0 40 used" in read.said  # the ways to ask that were tried
+    assert "worked (used) 55.0 40 base instructed 40.0 40" in read.said  # the ways to ask that were tried
     assert "Qwen/Qwen2.5-7B-Instruct" in read.said and "distractors are few" in read.said
 
 
@@ -229,10 +230,13 @@ def test_nothing_but_missing_answers_is_said_so() -> None:
     made = make_results(
         questions=4, conditions=("oracle", "oracle+1", "distract"), say=lambda *_: Response("", "", 0, 0, "no server")
     )
-    read = check_whole(render_page(made))
+    read = check_whole(render_page(replace(made, leaks=Leaks())))
     assert "Incomplete: 12 of 12 answers of the model" in read.said and "Nothing is known" in read.said
     assert "No answer: no server" in read.said and "no quotation that counts" in read.said
-    assert "0.0 %" not in read.said and "nan" not in read.said.lower().split()
+    assert (
+        not re.search(r"(?<!\d)0\.0\b", read.said.split("What was examined")[0])
+        and "nan" not in read.said.lower().split()
+    )
 
 
 def test_no_quotation_at_all_leaves_precision_undefined() -> None:
@@ -410,6 +414,20 @@ def test_filters_offer_what_occurs(page: str, read: Reader) -> None:
     assert {"right proven", "wrong misled", "declined", "missing"} <= shown
     hidden = [each for each in read.attributes if each[:2] == ("form", "hidden")]
     assert hidden  # it comes with the script
+
+
+@pytest.mark.parametrize(
+    ("name", "title"),
+    [
+        ("runs/qwen-raft/", "qwen-raft"),
+        ("Qwen/Qwen2.5-7B", "Qwen2.5-7B"),
+        ("endpoint:org/qwen@http://host:8000/v1", "qwen"),
+        ("/", "/"),
+    ],
+)
+def test_the_title_is_the_short_name(few: Results, name: str, title: str) -> None:
+    named = replace(few, examinees=(replace(few.examinees[0], name=name), *few.examinees[1:]))
+    assert f"<title>{title}: evaluation report</title>" in render_page(named)
 
 
 def test_each_language_is_marked(page: str) -> None:

@@ -72,7 +72,7 @@ def draw_positions(results: Results) -> list[Chart]:
     places = sorted({position.place for position in results.positions})
     if len(places) < 2:
         return []
-    ticks = tuple((100 * place, {0: "first", 1: "last"}.get(place, f"{place:g}")) for place in places)
+    ticks = tuple((100 * place, {0.0: "first", 1.0: "last"}.get(place, f"{place:g}")) for place in places)
     right, precise = (
         {
             label: [

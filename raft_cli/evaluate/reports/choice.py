@@ -8,12 +8,12 @@ from itertools import chain, zip_longest
 
 from raft_cli.data import Chunk
 from raft_cli.evaluate.quotes import FALSE
+from raft_cli.evaluate.reports.marks import LONGEST
 from raft_cli.evaluate.results import Answer, Results
 
 ANSWERS = 300  # most answers that are shown
 _BYTES = 2_600_000  # of answers and documents that are shown
 _FRAME = 1_500  # of what stands around each answer
-_LONGEST = 12_000
 _SHARES = {"disagree": 0.4, "misquoted": 0.2, "misled": 0.15, "missing": 0.05}  # of the places; sampled are the others
 REASONS = {
     "disagree": "the models disagree",
@@ -86,7 +86,7 @@ def _fit(chosen: Sequence[Chosen]) -> Iterator[Chosen]:
     """Yield examples while the page has room for them and for the documents they bring along."""
     room, shelved = _BYTES, set()
     for each in chosen:
-        room -= sum(_FRAME + _weigh(answer.response.text[:_LONGEST]) for answer in each.answers)
+        room -= sum(_FRAME + _weigh(answer.response.text[:LONGEST]) for answer in each.answers)
         for chunk in chain.from_iterable(answer.case.documents for answer in each.answers):
             if (chunk.id, chunk.text) not in shelved:
                 room -= _weigh_document(chunk)

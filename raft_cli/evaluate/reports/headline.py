@@ -74,7 +74,8 @@ def _draw_whisker(label: str, figure: Interval | None) -> list[Whisker]:
         return []
     low = figure.value if figure.low is None else figure.low
     high = figure.value if figure.high is None else figure.high
-    return [(label, *(round(100 * each, 2) for each in (figure.value, low, high)))]
+    value, low, high = (round(100 * each, 2) for each in (figure.value, low, high))
+    return [(label, value, low, high)]
 
 
 def list_tiles(results: Results) -> list[tuple[str, str, str]]:

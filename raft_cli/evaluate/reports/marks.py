@@ -9,7 +9,7 @@ from raft_cli.evaluate.extract import strip_stops, strip_thoughts
 from raft_cli.evaluate.records import GradedQuote
 
 UNREAD = "unread"
-_LONGEST = 12_000  # characters of an answer that are shown
+LONGEST = 12_000  # characters of an answer that are shown
 _PAIR = re.compile(f"{re.escape(BEGIN)}((?:(?!{re.escape(BEGIN)}|{re.escape(END)}).)*){re.escape(END)}", re.DOTALL)
 
 
@@ -50,7 +50,7 @@ def _mark_quotes(text: str, quotes: Sequence[GradedQuote]) -> Iterator[Stretch]:
 
 
 def _clip(stretches: Sequence[Stretch]) -> tuple[list[Stretch], int]:
-    kept, room, left_out = [], _LONGEST, 0
+    kept, room, left_out = [], LONGEST, 0
     for stretch in stretches:
         shown = stretch.text[:room]
         room -= len(shown)

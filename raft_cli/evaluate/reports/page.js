@@ -1,5 +1,6 @@
 "use strict";
 (() => {
+  const PRINTED = 10;
   const cards = [...document.querySelectorAll(".example")];
   const form = document.getElementById("filters");
   const told = document.getElementById("told");
@@ -80,12 +81,17 @@
   addEventListener("hashchange", reveal);
   if (location.hash) reveal();
 
+  // On paper come the first of those that are listed, opened; without the script the first of all.
+  document.documentElement.classList.add("js");
   const opened = [];
   addEventListener("beforeprint", () => {
-    for (const part of document.querySelectorAll("details.print:not([open])")) {
-      part.open = true;
-      opened.push(part);
-    }
+    const listed = cards.filter((card) => !card.hidden);
+    listed.forEach((card, at) => card.classList.toggle("rest", at >= PRINTED));
+    for (const part of [...document.querySelectorAll("details.print"), ...listed.slice(0, PRINTED)])
+      if (!part.open) {
+        part.open = true;
+        opened.push(part);
+      }
   });
   addEventListener("afterprint", () => {
     for (const part of opened.splice(0)) part.open = false;

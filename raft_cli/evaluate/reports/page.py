@@ -30,10 +30,11 @@ from raft_cli.evaluate.reports.tables import (
     list_steadiness,
     list_tried,
 )
-from raft_cli.evaluate.reports.words import explain_condition, show_count, show_seconds, show_share
+from raft_cli.evaluate.reports.words import explain_condition, shorten, show_count, show_seconds, show_share
 from raft_cli.evaluate.results import Results
 
 _FOLDER = Path(__file__).parent
+_TITLE = 80
 _SLICES = {
     "chunk": "Passages that training asked about, and others",
     "language": "Languages",
@@ -58,13 +59,19 @@ def render_page(results: Results) -> str:
     script = (_FOLDER / "page.js").read_text("utf-8")
     return environment.get_template("page.html.j2").render(
         results=results,
-        name=results.examinees[0].name.rstrip("/").rpartition("/")[2] or results.examinees[0].name,
+        name=_title(results.examinees[0].name),
         script=Markup(script),
         digest=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         explain=explain_condition,
         **_build_figures(results),
         **_build_examples(results),
     )
+
+
+def _title(name: str) -> str:
+    """Return the short name of a model: the end of its path, or what an endpoint calls it."""
+    short = name.removeprefix("endpoint:").partition("@http")[0].rstrip("/").rpartition("/")[2]
+    return shorten(short or name, _TITLE)
 
 
 def _build_figures(results: Results) -> dict[str, object]:

@@ -41,9 +41,6 @@ class Shelf:
         self._held: dict[tuple[str, str], _Held] = {}
         self._numbers: dict[tuple[str, str], int] = {}
 
-    def __contains__(self, chunk: Chunk) -> bool:
-        return (chunk.id, chunk.text) in self._held
-
     def add(self, chunk: Chunk) -> int:
         """Return the number of a document, from 1."""
         key = chunk.id, chunk.text  # the text too: `counter` has other words under the same id

@@ -190,8 +190,8 @@ def list_judged(results: Results) -> Grid:
 def list_tried(results: Results) -> Grid:
     """Return the ways to ask that were tried, on other questions."""
     rows = [
-        (each.label, way, show_share(acc, unit=""), f"{count:,}", "used" if way == each.prompt else "")
+        (each.label, f"{way} (used)" if way == each.prompt else way, show_share(acc, unit=""), f"{count:,}")
         for each in results.examinees
         for way, acc, count in each.tried
     ]
-    return Grid(("model", "prompt", "acc, %", "questions", ""), tuple(rows), 2)
+    return Grid(("model", "prompt", "acc, %", "questions"), tuple(rows), 2)
