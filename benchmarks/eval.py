@@ -67,7 +67,7 @@ def write_model(folder: Path) -> Path:
 def make_prompts(count: int, documents: int) -> Prompts:
     """Return questions with so many documents before each."""
     texts = [text[:400] for text in write_documents(count + documents)]
-    prompts = []
+    prompts: Prompts = []
     for number in range(count):
         shown = "".join(f"<DOCUMENT>{text}</DOCUMENT>\n" for text in texts[number : number + documents])
         prompts.append((Message("user", f"{shown}What about {texts[number][:60]}?"),))

@@ -110,7 +110,7 @@ class Pupil:
         wanted = inputs[:, 1:][where]
         loss = torch.nn.functional.cross_entropy(scores, wanted)
         self._optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self._optimizer.step()
         hits = np.full(certain[:, 1:].shape, -1)

@@ -48,7 +48,7 @@ class Corpus:
         names = ("train", "validation", "test")
         draw = random.Random(f"{seed}:parts")
         homes = {(one, other): draw.choices(names, (60, 15, 25))[0] for one in SERIES for other in NUMBERS}
-        self._home = {(kind, *name): home for kind in KINDS for name, home in homes.items()}
+        self._home: dict[tuple[str, ...], str] = {(kind, *name): home for kind in KINDS for name, home in homes.items()}
         self._parts = {name: [part for part, home in self._home.items() if home == name] for name in names}
 
     def __len__(self) -> int:

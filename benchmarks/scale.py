@@ -70,8 +70,9 @@ def tree_memory(root: int) -> tuple[float, float]:
             rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
         except OSError:
             continue
-        resident += int(re.search(r"^Rss:\s+(\d+)", rollup, re.M)[1])
-        proportional += int(re.search(r"^Pss:\s+(\d+)", rollup, re.M)[1])
+        sizes = dict(re.findall(r"^(Rss|Pss):\s+(\d+)", rollup, re.M))
+        resident += int(sizes["Rss"])
+        proportional += int(sizes["Pss"])
     return resident / 1024, proportional / 1024
 
 

@@ -13,6 +13,7 @@ MFU: arithmetic of 4 times the matrices' weights a token with adapters, 6 times 
 """
 
 import argparse
+import functools
 import gc
 import json
 import os
@@ -302,7 +303,7 @@ def show_ratios(what: str, ratios: Sequence[float]) -> str:
 
 def compare_training(job: Job, plain: Job, pairs: int, hardware: Hardware) -> list[tuple[str, float, float]]:
     """Print what both sides took; return what is asked for, as (name, found, least)."""
-    sft.load_base = draw_model  # both sides: no weights on disk
+    sft.load_base = draw_model  # type: ignore[attr-defined]  # both sides: no weights on disk
     recipe, lengths = job.recipe, [row.length for row in job.rows]
     total = job.shape.counted
     print(
@@ -315,7 +316,7 @@ def compare_training(job: Job, plain: Job, pairs: int, hardware: Hardware) -> li
     print("  plain SFTTrainer: " + ", ".join(f"{name}={value}" for name, value in shown.items()))
     for side in SIDES:
         measure(side, replace_steps(job, 2), replace_steps(plain, 2))
-    runs = take_turns({side: lambda side=side: measure(side, job, plain) for side in SIDES}, pairs)
+    runs = take_turns({side: functools.partial(measure, side, job, plain) for side in SIDES}, pairs)
     if not recipe.packing and not plain.recipe.packing:
         odd = [run for each in runs.values() for run in each if run.seen != sum(lengths)]
         if odd:
