@@ -99,6 +99,7 @@ def judge_queries(
     extra_body: str,
     progress: Progress,
     partial: bool = False,
+    max_outage: float = 900.0,
 ) -> Verdicts:
     """Have answers judged; those of the same question, golds and answer by one request.
 
@@ -118,7 +119,7 @@ def judge_queries(
     for query in queries:
         distinct.setdefault(_words(query), query)
     endpoint = connect_endpoint(model, access, journal, timeout=timeout)
-    asker = _Asker(endpoint, journal, prompts, replace(SAMPLING, extra_body=extra_body), concurrency)
+    asker = _Asker(endpoint, journal, prompts, replace(SAMPLING, extra_body=extra_body), concurrency, max_outage)
     outcomes: dict[int, _Outcome] = {}
     try:
         asyncio.run(asker.ask_all(list(distinct.values()), outcomes, progress))
@@ -153,6 +154,7 @@ class _Asker:
     prompts: Mapping[str, Prompts]
     sampling: Sampling
     concurrency: int
+    max_outage: float
 
     @property
     def name(self) -> str:
@@ -178,6 +180,7 @@ class _Asker:
                 journal=self.journal,
                 concurrency=self.concurrency,
                 where=f"--judge {self.name}",
+                max_outage=self.max_outage,
                 say=progress.say,
             )
         if failed:

@@ -12,6 +12,7 @@ from raft_cli.errors import ChatError
 
 _LOOKS_SECRET = re.compile(r"\b(?:(?:sk|key)[-_]|Bearer )[\w*.-]{6,}")
 _SECRET_NAME = re.compile(r"key|token$|secret|password|authorization", re.IGNORECASE)
+_AZURE = "AZURE_OPENAI_ENDPOINT"
 _AZURE_VERSION = "2024-10-21"
 
 
@@ -54,13 +55,14 @@ def find_access(base_url: str, *, role: str, env_file: str) -> Access:
         found = (values.get(f"{prefix}{name}", "") for name in names for prefix in (f"{role}_", ""))
         return next((value.strip() for value in found if value.strip()), "")
 
-    endpoint = _check_address(look("AZURE_OPENAI_ENDPOINT"), flag="AZURE_OPENAI_ENDPOINT")
+    endpoint = _check_address(look(_AZURE), flag=_AZURE)
     if endpoint and not base_url and not look("OPENAI_BASE_URL"):
         key, token = look("AZURE_OPENAI_API_KEY", "AZURE_OPENAI_KEY"), look("AZURE_OPENAI_AD_TOKEN")
         version = look("OPENAI_API_VERSION", "AZURE_OPENAI_API_VERSION") or _AZURE_VERSION
         access = Access(endpoint, strip_secrets(endpoint), True, version, token, key)
     else:
-        url = _check_address(base_url or look("OPENAI_BASE_URL") or "https://api.openai.com/v1", flag="--base-url")
+        flag = "--base-url" if role == "COMPLETION" else "the address"
+        url = _check_address(base_url or look("OPENAI_BASE_URL") or "https://api.openai.com/v1", flag=flag)
         access = Access(url, strip_secrets(url), False, key=look("OPENAI_API_KEY"))
     if not (access.key + access.token).isprintable() or not (access.key + access.token).isascii():
         raise ChatError(f"the key for {access.address} holds characters that no key has; copy it again")
@@ -120,6 +122,8 @@ def _check_address(url: str, *, flag: str) -> str:
             f"{flag} {strip_secrets(url)}: a password in the address would end up in logs and process lists; set "
             "OPENAI_API_KEY instead"
         )
+    if parts.query and flag != _AZURE:
+        raise ChatError(f"{flag} {strip_secrets(url)}: an address ends before the `?`; keys belong into OPENAI_API_KEY")
     return url
 
 

@@ -13,14 +13,10 @@ from typing import TypeVar
 
 from raft_cli.chat.fault import Fault, Kind
 from raft_cli.chat.gauge import Gauge
+from raft_cli.chat.naps import Naps
 from raft_cli.errors import ChatError, Incomplete, RaftError
 
 T = TypeVar("T")
-
-
-def _finish(pause: asyncio.Future[None]) -> None:
-    if not pause.done():
-        pause.set_result(None)
 
 
 _TRIES = 5
@@ -66,13 +62,15 @@ class Pace:
         self.gauge = Gauge(concurrency, rpm=rpm, tpm=tpm)
         self.stopped_by: RaftError | None = None
         self.on_halt: Callable[[RaftError], object] = lambda reason: None
+        self.on_outage: Callable[[str], object] = lambda told: None
         self._max_outage = max_outage
         self._where = where
         self._waiting: list[tuple[int, int, asyncio.Future[None], int]] = []
         self._order = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._pauses: set[asyncio.Future[None]] = set()
+        self._naps = Naps()
         self._faults_in_row = 0
+        self._told_outage = False
         self._last_success: float | None = None
         self._started: float | None = None
         self._jitter = random.Random(0)
@@ -96,9 +94,7 @@ class Pace:
             if not future.done():
                 future.set_exception(Halted())
         self._waiting.clear()
-        for pause in self._pauses:
-            if not pause.done():
-                pause.set_exception(Halted())
+        self._naps.break_off(Halted())
 
     def note_remaining(self, remaining: float, reset: float) -> None:
         """Take the server's word for the requests left, and the seconds until that count is reset."""
@@ -132,14 +128,15 @@ class Pace:
                     raise Halted from fault
                 priority = 0  # what has waited once goes first
                 if fault.kind is not Kind.UNSUPPORTED:
-                    outage = 0 if counted else self._faults_in_row - _OUTAGE_AFTER
-                    await self._pause(self._delay(fault, max(tries, outage)))
+                    lasted = 0.0 if counted else self._now() - (self._last_success or self._started or self._now())
+                    await self._naps.take(self._delay(fault, tries, lasted))
                 continue
             except BaseException:
                 self._release()
                 raise
             self._last_success = self._now()
             self._faults_in_row = 0
+            self._told_outage = False
             self.gauge.note_success()
             self._release()
             return result
@@ -165,7 +162,11 @@ class Pace:
                 self.gauge.note_timeout()
             self._stop_if_silent(now, fault)
             alone = (self._last_success or 0.0) > failing_since + _STRAGGLERS
-            return 0 if self._faults_in_row > _OUTAGE_AFTER + self.gauge.in_flight and not alone else 1
+            if alone or self._faults_in_row <= _OUTAGE_AFTER + self.gauge.in_flight:
+                return 1
+            if not self._told_outage:
+                self._told_outage = True
+                self.on_outage(f"no answer any more ({fault.detail}); waiting, {self._max_outage:g} s at most")
         return 0
 
     def _stop_if_silent(self, now: float, fault: Fault) -> None:
@@ -183,22 +184,12 @@ class Pace:
                 )
             )
 
-    def _delay(self, fault: Fault, failures: int) -> float:
+    def _delay(self, fault: Fault, failures: int, lasted: float) -> float:
         if fault.retry_after is not None:
             return fault.retry_after * self._jitter.uniform(1.0, 1.2)
         ceiling = _LONGEST_BACKOFF if self.ever_answered else _FIRST_CONTACT / 2
-        longest: float = min(ceiling, _BACKOFF * 2.0 ** min(max(failures, 1) - 1, 10))
+        longest: float = min(ceiling, max(lasted, _BACKOFF * 2.0 ** min(max(failures, 1) - 1, 10)))
         return self._jitter.uniform(0.5, 1.0) * longest
-
-    async def _pause(self, seconds: float) -> None:
-        pause: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        timer = asyncio.get_running_loop().call_later(seconds, _finish, pause)
-        self._pauses.add(pause)
-        try:
-            await pause
-        finally:
-            timer.cancel()
-            self._pauses.discard(pause)
 
     async def _acquire(self, priority: int, tokens: int) -> None:
         if self.stopped_by:

@@ -32,6 +32,7 @@ class EndpointStudent:
         *,
         timeout: float,
         concurrency: int,
+        max_outage: float,
         extra_body: str,
     ) -> None:
         self.name = name
@@ -42,6 +43,7 @@ class EndpointStudent:
         self._answers = answers
         self._timeout = timeout
         self._concurrency = concurrency
+        self._max_outage = max_outage
         self._extra_body = extra_body
 
     @property
@@ -99,6 +101,7 @@ class EndpointStudent:
                     journal=journal,
                     concurrency=self._concurrency,
                     where=self.name,
+                    max_outage=self._max_outage,
                     say=progress.say,
                 )
             finally:
@@ -115,20 +118,43 @@ def is_endpoint(name: str) -> bool:
     return name.startswith(_PREFIX)
 
 
-def open_endpoint(
-    name: str, *, answers: Answers, env_file: str, timeout: float, concurrency: int, extra_body: str
-) -> EndpointStudent:
-    """Return the model called `endpoint:MODEL@URL`, or `endpoint:MODEL` where the environment has the address.
+def parse_endpoint(name: str) -> tuple[str, str]:
+    """Return model and address of `endpoint:MODEL@URL`; without an address, where the environment has it, an empty one.
 
     Raises:
         ConfigError: The name is not of this form.
-        ChatError: There is no key.
     """
     found = _NAMED.fullmatch(name)
     model, url = (found["model"], found["url"]) if found else (name.removeprefix(_PREFIX), "")
     if not model or (not found and "@" in model):
         raise ConfigError(f"{name}: a model of a server is named endpoint:MODEL@http://HOST:PORT/v1")
-    access = find_access(url, role="EVAL", env_file=env_file)
+    return model, url
+
+
+def open_endpoint(
+    name: str,
+    *,
+    answers: Answers,
+    env_file: str,
+    timeout: float,
+    concurrency: int,
+    max_outage: float,
+    extra_body: str,
+) -> EndpointStudent:
+    """Return the model of this name.
+
+    Raises:
+        ConfigError: As `parse_endpoint`.
+        ChatError: There is no key.
+    """
+    model, url = parse_endpoint(name)
     return EndpointStudent(
-        name, model, access, answers, timeout=timeout, concurrency=concurrency, extra_body=extra_body
+        name,
+        model,
+        find_access(url, role="EVAL", env_file=env_file),
+        answers,
+        timeout=timeout,
+        concurrency=concurrency,
+        max_outage=max_outage,
+        extra_body=extra_body,
     )

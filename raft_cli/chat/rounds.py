@@ -33,19 +33,21 @@ async def run_round(
     journal: Journal,
     concurrency: int,
     where: str,
+    max_outage: float,
     say: Callable[[str], None],
 ) -> list[str]:
     """Do `ask` for 0 to `count`, then close the endpoint; return why the server failed some of them too often.
 
     Args:
         where: What names model and server, for messages.
+        max_outage: Seconds without any answer after which it is given up.
 
     Raises:
         ChatError: The server refuses the key, does not know the model, or cannot be reached.
         Incomplete: The quota is used up, or it gave no answer for too long.
         Interrupted: Ctrl-C.
     """
-    pace, failed = Pace(concurrency=concurrency, where=where), list[str]()
+    pace, failed = Pace(concurrency=concurrency, where=where, max_outage=max_outage), list[str]()
     session = Session(endpoint, journal=journal, pace=pace, caps=Caps(), usage=Usage())
 
     async def ask_one(number: int) -> None:
@@ -55,6 +57,7 @@ async def run_round(
             failed.append(fault.detail)
 
     work = asyncio.ensure_future(_do_all(ask_one, count, workers=2 * concurrency))
+    pace.on_outage = lambda told: say(f"{where}: {told}")
     pace.on_halt = lambda reason: give_up(work, reason, answered=pace.ever_answered)
     try:
         with stop_on_signals(pace, work, say):

@@ -13,14 +13,13 @@ from raft_cli.chat.fault import Fault, Kind, classify_status, find_unsupported
 from raft_cli.chat.flow import Flow, Said, Say, TooLong
 from raft_cli.chat.holder import Holder
 from raft_cli.chat.keys import Access, find_access
-from raft_cli.chat.remote import is_endpoint
+from raft_cli.chat.remote import is_endpoint, parse_endpoint
 from raft_cli.chat.sign import sign_request
 from raft_cli.chat.sources import Source, find_sources
 from raft_cli.data import Message
-from raft_cli.errors import ChatError, ConfigError
+from raft_cli.errors import ChatError
 from raft_cli.model import load_student
 
-_NAMED = re.compile(r"endpoint:(?P<model>[^@]+|.+(?=@http))(?:@(?P<url>https?://.+))?")
 _ANSWER_PART = 4  # of a context is left for the answer at most: the rest belongs to the prompt
 _REFUSED = re.compile(r"unsupported|not support", re.IGNORECASE)
 _HINTS = {
@@ -189,8 +188,5 @@ def open_stream(
         holder = Holder(device=device, dtype=dtype, trust_remote_code=trust_remote_code)
         (source,) = find_sources([name], base=base)
         return LocalStream(source, holder, code=trust_remote_code)
-    found = _NAMED.fullmatch(name)
-    if not found:
-        raise ConfigError(f"{name}: a model of a server is named endpoint:MODEL@http://HOST:PORT/v1")
-    access = find_access(found["url"] or "", role="EVAL", env_file=env_file)
-    return EndpointStream(name, found["model"], access, timeout=timeout)
+    model, url = parse_endpoint(name)
+    return EndpointStream(name, model, find_access(url, role="EVAL", env_file=env_file), timeout=timeout)

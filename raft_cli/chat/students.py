@@ -174,6 +174,7 @@ def open_students(
     timeout: float,
     concurrency: int,
     extra_body: str = "",
+    max_outage: float = 900.0,
 ) -> list[LocalStudent | EndpointStudent]:
     """Return the models of these names, in their order; no weights are loaded and nothing is sent yet.
 
@@ -187,6 +188,7 @@ def open_students(
         batch_tokens: Most tokens of a batch, prompts and answers together; 0 to choose it.
         continuous: Whether to use the continuous batching of transformers; None: on a GPU, where the model allows it.
         extra_body: Further fields of each request to an endpoint, a JSON object in text form.
+        max_outage: Seconds without any answer of an endpoint after which it is given up.
 
     Raises:
         ModelError: A model is not there, is broken, or does not fit the run.
@@ -203,6 +205,7 @@ def open_students(
             timeout=timeout,
             concurrency=concurrency,
             extra_body=extra_body,
+            max_outage=max_outage,
         )
         for name in names
         if is_endpoint(name)

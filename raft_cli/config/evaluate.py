@@ -93,6 +93,7 @@ class EvalConfig:
     )
     concurrency: int = option(32, "Most requests to an endpoint at once.", _ASKING, low=1, high=4096)
     timeout: float = option(300.0, "Seconds to wait for an endpoint's reply.", _ASKING, low=1)
+    max_outage: float = option(900.0, "Seconds without any answer of an endpoint before the run stops.", _ASKING, low=1)
     extra_body: str = option("", "Further fields of each request to an endpoint.", _ASKING, metavar="JSON")
     env_file: str = option(".env", "File with keys, besides the environment.", _ASKING, metavar="FILE")
 

@@ -160,21 +160,22 @@ def examine(
         Incomplete, RaftError: As `ask_all`.
     """
     prompts = [asking.render(items[case.item_id], case, way) for case in cases]
-    started, before = time.monotonic(), student.replayed
+    started = time.monotonic()
     replies = ask_all(student, prompts, max_tokens=max_tokens, partial=partial, progress=progress)
-    replayed = student.replayed - before
+    hashes = tuple(map(hash_prompt, prompts))
+    kept = {name: reply.replayed for name, reply in zip(hashes, replies, strict=True) if reply is not None}
     examinee = Examinee(
         label=label,
         name=student.name,
         identity=student.identity,
         prompt=way,
         tried=tried,
-        asked=sum(reply is not None for reply in replies) - replayed,
-        replayed=replayed,
+        asked=sum(not replayed for replayed in kept.values()),
+        replayed=sum(kept.values()),
         seconds=time.monotonic() - started,
         notes=tuple(student.notes),
     )
-    return Asked(examinee, tuple(map(hash_prompt, prompts)), tuple(map(to_response, replies)))
+    return Asked(examinee, hashes, tuple(map(to_response, replies)))
 
 
 def find_refused_length(asked: Sequence[Asked], cases: Sequence[Case]) -> set[str]:

@@ -10,11 +10,17 @@ ANSWERS = "answers.sqlite"
 RESULTS, EXAMPLES, PAGE, SUMMARY, JUNIT = "results.json", "examples.jsonl", "report.html", "summary.md", "junit.xml"
 
 
+def name_report(data: str, model: str, baseline: str) -> dict[str, str]:
+    """Return what a report is of, by flag; a path is the same path however it was typed."""
+    given = {"DATA": data, "--model": model, "--baseline": baseline}
+    return {flag: str(Path(name).resolve()) if name and Path(name).exists() else name for flag, name in given.items()}
+
+
 def check_folder(out: Path, names: dict[str, str], *, force: bool) -> None:
     """Make sure that a report may lie there; change nothing.
 
     Args:
-        names: What the report is of, by flag: `--model`, `--baseline`, `DATA`.
+        names: As `name_report`.
 
     Raises:
         DatasetError: It is no folder, or holds other things.

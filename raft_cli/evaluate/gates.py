@@ -124,10 +124,10 @@ def _check_gate(gate: Gate, figure: Interval | Difference | None, blocks: bool, 
     fault = ""
     if figure is None:
         fault = "missing: this run has no such figure"
-    elif figure.n < fewest:
-        fault = f"too few: {_count(figure.n)}, a gate needs {fewest}"
     elif figure.value is None or not math.isfinite(figure.value):
         fault = "undefined: no answer counts for it"
+    elif figure.n < fewest:
+        fault = f"too few: {_count(figure.n)}, a gate needs {fewest}"
     elif value is None or not math.isfinite(value):
         fault = "no interval: too few passages give it a denominator"
     if fault or figure is None or value is None:

@@ -46,11 +46,11 @@ class Ground:
     """What an evaluation rests on, besides the answers.
 
     Attributes:
-        names: DATA, model and baseline as they were given.
+        data: The dataset as it was given.
         failures: Of the self-check.
     """
 
-    names: Mapping[str, str]
+    data: str
     config: EvalConfig
     sitting: Sitting
     failures: tuple[Failure, ...]
@@ -83,7 +83,7 @@ def sum_up(ground: Ground, answers: Sequence[Answer], verdicts: Verdicts | None)
     stored = Stored(prepared.exam.data, prepared.exam.corpus, table.ids, table.columns)
     complete = sum(answer.grade is None for answer in answers) <= _MOST_MISSING * len(answers)
     results = Results(
-        data=ground.names["DATA"],
+        data=ground.data,
         setting={name: value for name, value in asdict(config).items() if name not in _SECRET},
         versions={"raft": __version__, "python": platform.python_version(), **_find_versions()},
         exam=tuple(_describe_exam(ground)),

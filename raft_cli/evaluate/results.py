@@ -46,7 +46,7 @@ class Examinee:
         prompt: How it was asked: `plain` (as in training), `instructed` (the format explained) or `worked` (with two
             worked examples as well).
         tried: For each way to ask that was tried beforehand, on other questions: its name, acc, questions.
-        asked: Answers that this run asked for.
+        asked: Answers that this run asked for; equal prompts of several conditions count once, here and below.
         replayed: Answers that an earlier run had asked for.
         seconds: What asking took in this run.
     """

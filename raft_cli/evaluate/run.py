@@ -8,7 +8,7 @@ from raft_cli.chat.journal import Journal
 from raft_cli.chat.judging import Verdicts, judge_queries
 from raft_cli.config.evaluate import EvalConfig
 from raft_cli.errors import GateFailed, Incomplete
-from raft_cli.evaluate.folder import check_folder, open_answers
+from raft_cli.evaluate.folder import check_folder, name_report, open_answers
 from raft_cli.evaluate.judge import decide, make_query
 from raft_cli.evaluate.outcome import Ground, sum_up
 from raft_cli.evaluate.prepare import Prepared, prepare_exam
@@ -32,7 +32,7 @@ def evaluate_models(data: Path, out: Path, config: EvalConfig, progress: Progres
         RaftError: As the stages say.
     """
     clock = Clock()
-    names = {"DATA": str(data), "--model": config.model, "--baseline": config.baseline}
+    names = name_report(str(data), config.model, config.baseline)
     check_folder(out, names, force=config.force)
     prepared = prepare_exam(data, config)
     clock.mark("reading")
@@ -49,7 +49,7 @@ def evaluate_models(data: Path, out: Path, config: EvalConfig, progress: Progres
         progress.close()
         journal.close()
     answers = [replace(answer, judged=_decide(answer, verdicts)) for answer in answers] if verdicts else answers
-    results = sum_up(Ground(names, config, sitting, failures), answers, verdicts)
+    results = sum_up(Ground(str(data), config, sitting, failures), answers, verdicts)
     clock.mark("figures")
     results = replace(results, seconds=dict(clock.stages))
     write_report(out, results, names)
@@ -113,6 +113,7 @@ def _judge(answers: Sequence[Answer], config: EvalConfig, journal: Journal, prog
         concurrency=config.concurrency,
         extra_body="",
         partial=config.partial,
+        max_outage=config.max_outage,
         progress=progress,
     )
 

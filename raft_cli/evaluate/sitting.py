@@ -130,6 +130,7 @@ def _open_students(config: EvalConfig, journal: Journal) -> list[Examined]:
             timeout=config.timeout,
             concurrency=config.concurrency,
             extra_body=config.extra_body,
+            max_outage=config.max_outage,
         )
     )
 

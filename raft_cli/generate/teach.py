@@ -68,6 +68,7 @@ async def teach(
         on_change=lambda harvest: watch(harvest, usage, pace),
     )
     work = asyncio.ensure_future(collect(tasks, planned=planned, workers=2 * config.concurrency, paid=paid))
+    pace.on_outage = say
     pace.on_halt = lambda reason: give_up(work, reason, answered=pace.ever_answered)
     try:
         with stop_on_signals(pace, work, say):

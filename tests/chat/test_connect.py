@@ -47,7 +47,7 @@ def test_a_key_that_is_missing_and_a_folder_that_is_missing(journal: Journal) ->
 
 
 def test_what_was_settled_is_known_to_the_next_run(journal: Journal) -> None:
-    journal.note(f"endpoint {HERE.rstrip('/')} sim", '{"limit": "max_tokens", "rung": 2, "temperature": false}')
+    journal.note(f"endpoint {HERE.rstrip('/')} sim", '{"limit": "max_tokens", "rung": 2, "without": ["temperature"]}')
     settled = open_model("sim", journal)
     assert isinstance(settled, Endpoint)
     assert settled.notes == ["replies without JSON mode", "temperature not supported, left out"]

@@ -55,6 +55,12 @@ def test_azure(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not find(HERE).azure
 
 
+def test_a_key_in_the_query_is_refused_and_not_repeated() -> None:
+    with pytest.raises(ChatError, match=r"--base-url http://here:1/v1: .*OPENAI_API_KEY") as told:
+        find("http://here:1/v1?api_key=hush-hush")
+    assert "hush" not in str(told.value)
+
+
 def test_a_named_file_must_be_there() -> None:
     with pytest.raises(ChatError, match=r"nowhere.env: no such file"):
         find(HERE, env_file="nowhere.env")

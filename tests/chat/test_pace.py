@@ -180,6 +180,26 @@ def test_an_outage_in_the_middle_is_survived() -> None:
     assert run_fast(work()) == {"reply": 2000} and pace.stopped_by is None
 
 
+@pytest.mark.parametrize("lasts", [0.3, 3, 40])
+def test_an_outage_costs_about_as_long_as_it_lasts_and_is_told_once(lasts: float) -> None:
+    """Many requests that fail together are one outage: their number must not lengthen the wait."""
+
+    async def work() -> float:
+        async def send() -> None:
+            await asyncio.sleep(0.05)
+            if 2 < now() < 2 + lasts:
+                raise Fault(Kind.CONNECTION, "refused")
+
+        await asyncio.gather(*(outcome_of(pace, send) for _ in range(4000)))
+        return now()
+
+    pace, told = Pace(concurrency=32), list[str]()
+    pace.on_outage = told.append
+    undisturbed = 4000 * 0.05 / 32
+    assert run_fast(work()) < undisturbed + 3 * lasts + 2
+    assert len(told) <= 1 and (lasts < 1 or "no answer any more (refused); waiting, 900 s at most" in told[0])
+
+
 def test_an_outage_without_end_stops_the_run() -> None:
     async def work() -> float:
         async def send() -> None:

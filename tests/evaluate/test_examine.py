@@ -19,7 +19,7 @@ from raft_cli.evaluate.examine import (
     find_refused_length,
     to_response,
 )
-from raft_cli.evaluate.folder import RESULTS, check_folder
+from raft_cli.evaluate.folder import RESULTS, check_folder, name_report
 from raft_cli.evaluate.records import Case
 from raft_cli.progress import Progress
 from raft_cli.prompts import load_prompts, render_instruction
@@ -209,6 +209,13 @@ def test_a_server_that_finds_a_prompt_too_long_is_believed() -> None:
 
 
 NAMES = {"DATA": "data", "--model": "run", "--baseline": "base"}
+
+
+def test_a_path_is_the_same_however_it_is_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "run").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert name_report("run/", "run", "") == name_report(str(tmp_path / "run"), "./run", "")
+    assert name_report("run", "org/model", "endpoint:m@http://x/v1")["--model"] == "org/model"
 
 
 def test_a_report_is_not_written_over_another_one(tmp_path: Path) -> None:

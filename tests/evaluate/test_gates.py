@@ -100,7 +100,7 @@ def test_a_difference_is_judged_by_the_nearer_end_of_its_interval() -> None:
         (interval(math.nan), "undefined: no answer counts for it"),
         (interval(0.9, 19), "too few: 19 questions, a gate needs 20"),
         (interval(1.0, 1), "too few: 1 question, a gate needs 20"),
-        (interval(None, 0), "too few: 0 questions, a gate needs 20"),
+        (interval(None, 0), "undefined: no answer counts for it"),
         (difference(0.5, None, None), "no interval: too few passages give it a denominator"),
         (difference(0.5, math.nan, 0.6), "no interval: too few passages give it a denominator"),
     ],
