@@ -1,5 +1,7 @@
-"""Where the prompts and the sample corpus lie: in the installed package, or beside it in a checkout."""
+"""What this installation holds: prompts and sample corpus, in the package or beside it in a checkout; versions."""
 
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from raft_cli.errors import RaftError
@@ -18,3 +20,14 @@ def find_resource(name: str) -> Path:
         if folder.is_dir():
             return folder
     raise RaftError(f"this installation has no {name}/ folder; reinstall raft-cli")
+
+
+def find_versions(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those libraries that are installed."""
+    found = {}
+    for name in names:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

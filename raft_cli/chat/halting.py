@@ -28,7 +28,8 @@ def stop_on_signals(pace: Pace, work: "asyncio.Future[Any]", say: Callable[[str]
         reason = Interrupted(f"by {name}; every reply is kept")
         pace.halt(reason)
         pace.stopped_by = reason
-        say(f"finishing {pace.in_flight} requests in flight; Ctrl-C again to stop at once")
+        requests = "request" if pace.in_flight == 1 else "requests"
+        say(f"finishing {pace.in_flight} {requests} in flight; Ctrl-C again to stop at once")
 
     names = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
     with contextlib.suppress(NotImplementedError):  # no signal handlers in the event loops of Windows

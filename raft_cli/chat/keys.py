@@ -129,7 +129,8 @@ def _check_address(url: str, *, flag: str) -> str:
 
 def _explain_missing_key(access: Access, role: str) -> str:
     name = "AZURE_OPENAI_API_KEY" if access.azure else "OPENAI_API_KEY"
-    missing = f"no key for {access.address}: set {name} in the environment or in a .env file; or "
+    other = "" if access.azure or "api.openai.com" in access.address else " (any word, where the server wants none)"
+    missing = f"no key for {access.address}: set {name} in the environment or in a .env file{other}; or "
     if role != "COMPLETION":
         return f"{missing}name a server of your own, such as http://localhost:8000/v1"
     return (

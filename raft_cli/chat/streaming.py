@@ -86,11 +86,12 @@ class LocalStream:
 class EndpointStream:
     """A model of an OpenAI-compatible server; `Streaming`. What the server refuses is left out from then on."""
 
-    def __init__(self, name: str, model: str, access: Access, *, timeout: float) -> None:
+    def __init__(self, name: str, model: str, access: Access, *, timeout: float, extra_body: str = "") -> None:
         self.name = name
         self._model = model
         self._access = access
         self._timeout = timeout
+        self._extra: dict[str, object] = orjson.loads(extra_body or "{}")
         self._refused: set[str] = set()
         official = access.azure or access.address.startswith("https://api.openai.com")
         names = ("max_tokens", "max_completion_tokens")
@@ -126,7 +127,7 @@ class EndpointStream:
         fields = {"stream": True, "temperature": 0.0, limit: max_tokens, **({"stop": list(stop)} if stop else {})}
         turns = [{"role": message.role, "content": message.content} for message in messages]
         kept = {name: value for name, value in fields.items() if name and name not in self._refused}
-        return {"model": self._model, "messages": turns, **kept}
+        return {"model": self._model, "messages": turns, **kept, **self._extra}
 
     def _send(self, body: dict[str, object], flow: Flow) -> Said:
         import httpx2
@@ -174,9 +175,20 @@ def _find_refused(fault: Fault) -> str:
 
 
 def open_stream(
-    name: str, *, base: str, device: str, dtype: str, trust_remote_code: bool, env_file: str, timeout: float
+    name: str,
+    *,
+    base: str,
+    device: str,
+    dtype: str,
+    trust_remote_code: bool,
+    env_file: str,
+    timeout: float,
+    extra_body: str = "",
 ) -> LocalStream | EndpointStream:
     """Return the model of this name: a run folder, a model folder, an id of the Hub, or `endpoint:MODEL@URL`.
+
+    Args:
+        extra_body: Further fields of each request to an endpoint, a JSON object in text form.
 
     Raises:
         ModelError: It is not there, is broken, or is a run that is not finished.
@@ -189,4 +201,5 @@ def open_stream(
         (source,) = find_sources([name], base=base)
         return LocalStream(source, holder, code=trust_remote_code)
     model, url = parse_endpoint(name)
-    return EndpointStream(name, model, find_access(url, role="EVAL", env_file=env_file), timeout=timeout)
+    access = find_access(url, role="EVAL", env_file=env_file)
+    return EndpointStream(name, model, access, timeout=timeout, extra_body=extra_body)

@@ -23,7 +23,11 @@ def compare(
         typer.Option(help="Conditions with documents. Default: oracle+4, or what is nearest to it.", metavar="NAME,…"),
     ] = "",
     against: Annotated[
-        str, typer.Option(help="Model that the others are compared with. Default: the first.", metavar="NAME")
+        str,
+        typer.Option(
+            help="Model that the others are compared with. Default: the base of the first report, else its model.",
+            metavar="NAME",
+        ),
     ] = "",
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Markdown file to write as well.", metavar="FILE.md")

@@ -19,7 +19,8 @@ _EPILOG = (
 def evaluate(data: Path, out: Path, *, config: str | None, as_json: bool, **settings: Any) -> None:
     """Examine a model on questions it was not trained on, with and without distractors, beside its base.
 
-    DATA is a folder of `raft generate`, or one JSONL file of rows: ours, gorilla's, or question, answer and context.
+    DATA is a folder of `raft generate`, or one JSONL file of rows: ours, gorilla's, or of question, gold_final_answer
+    and context.
     """
     from raft_cli.cli.evaluation import show_results
     from raft_cli.evaluate.run import evaluate_models, judge_outcome

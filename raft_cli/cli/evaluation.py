@@ -46,6 +46,7 @@ def show_results(results: Results, out: Path, *, as_json: bool) -> None:
     _show_head(results)
     _show_figures(results)
     _show_grounding(results)
+    _show_judge(results)
     _show_robustness(results)
     _show_examples(results)
     _show_gates(results)
@@ -108,6 +109,7 @@ def _show_figures(results: Results) -> None:
     sides = "l" + "r" * len(labels) + ("rl" if tests else "")
     show_table(f"Right answers, % (primary: {results.primary})", sides, ["condition", *labels, *compared], rows)
     typer.echo("  [ ] 95 % intervals, from resampling whole passages")
+    typer.echo("      (exact binomial bounds where all or none are right)")
     for line in explain_tests(results):
         typer.echo(f"  {line}")
 
@@ -130,6 +132,17 @@ def _show_grounding(results: Results) -> None:
         typer.echo("  grounded: right, on an oracle's word, nothing misquoted")
         typer.echo("  citations: quotations from an oracle; chance: of a quotation from anywhere")
         typer.echo("  made up: quotations no document has; quote, format: answers that do, keep it")
+
+
+def _show_judge(results: Results) -> None:
+    if results.judged is None:
+        return
+    labels = label_models(results)
+    rows = [
+        [name, *(show_interval(results.figures.get((label, name, "judged")), unit="") for label in labels)]
+        for name in results.conditions
+    ]
+    show_table("Right by the judge, %", "l" + "r" * len(labels), ["condition", *labels], rows)
 
 
 def _show_value(results: Results, label: str, condition: str, metric: str) -> str:

@@ -112,7 +112,8 @@ def read_table(path: Path, command: str, config: type) -> dict[str, object]:
         fits = isinstance(value, kinds) or (float in kinds and isinstance(value, int))
         fits = fits and not (isinstance(value, list) and any(not isinstance(each, str) for each in value))
         if not fits or (isinstance(value, bool) and bool not in kinds):
-            raise ConfigError(f"{path}: [{command}] {name} = {value!r} must be of type {kinds[0].__name__}")
+            hint = f', as in "{",".join(map(str, value))}"' if isinstance(value, list) and str in kinds else ""
+            raise ConfigError(f"{path}: [{command}] {name} = {value!r} must be of type {kinds[0].__name__}{hint}")
     return settings
 
 

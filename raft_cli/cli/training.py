@@ -41,8 +41,10 @@ def show_training(outcome: Outcome, *, as_json: bool) -> None:
     typer.echo(f"  curves   {out / 'report.html'}")
     typer.echo(f"  one row  {out / 'example.txt'}")
     typer.echo(f"  serve    {out / 'README.md'} has the commands")
+    data, base = outcome.manifest["data"]["path"], outcome.manifest["base"]["name"]
+    typer.echo(f"  next     raft eval {data} --model {out} --baseline {base} -o {out}-report")
     if not full:
-        typer.echo(f"  next     raft merge {out} -o {out}-merged")
+        typer.echo(f"  then     raft merge {out} -o {out}-merged")
 
 
 def _show_notes(notes: Sequence[str]) -> None:

@@ -2,8 +2,8 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from statistics import fmean
 
@@ -37,6 +37,21 @@ class CaseSet:
     leaks: Leaks
     warnings: tuple[str, ...]
 
+    def without(self, names: Collection[str]) -> "CaseSet":
+        """Return the cases of all other questions; a condition under which none of these is asked goes too."""
+        cases = tuple(case for case in self.cases if case.item_id not in names)
+        chances = _find_chances(cases)
+        lost = [name for name in self.conditions if name not in chances]
+        told = {name: f"{name} left out: the questions asked under it are too long for a model" for name in lost}
+        return replace(
+            self,
+            cases=cases,
+            conditions=tuple(name for name in self.conditions if name in chances),
+            left_out={**self.left_out, **told},
+            chances=chances,
+            warnings=(*self.warnings, *told.values()),
+        )
+
 
 def search_lexically(chunks: Mapping[str, Chunk]) -> Search:
     """Return the lexical search over all passages, headings included."""
@@ -54,6 +69,7 @@ def build_cases(
     distractors_trained: int,
     search: Search,
     run: Mapping[str, Sequence[str]] | None = None,
+    pool: Sequence[Item] = (),
 ) -> CaseSet:
     """Return every question under every condition that it can be asked under.
 
@@ -63,6 +79,7 @@ def build_cases(
         distractors_trained: Beside the oracle in a row of training: `distract` has as many documents as such a row.
         search: Finds hard distractors, and the passages of `retrieved@K` by the question alone.
         run: What another retriever found for each question, in place of `search` for `retrieved@K`.
+        pool: Questions whose answers `counter` puts in; by default those that are asked.
 
     Raises:
         DatasetError: There is no question, or no condition is left.
@@ -76,7 +93,7 @@ def build_cases(
         search=search,
         run=run,
         pool=Distractors(chunks, search, seed=seed),
-        swaps=Swaps(items, seed=seed),
+        swaps=Swaps(pool or items, seed=seed),
         seed=seed,
     )
     cases = [case for item in items for case in builder.build(item)]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from raft_cli.errors import ConfigError
-from raft_cli.evaluate.entrants import Entrant
+from raft_cli.evaluate.entrants import ASKING, Entrant
 from raft_cli.evaluate.figures import find_primary, share
 from raft_cli.evaluate.resample import Pair
 from raft_cli.evaluate.results import PRIMARY
@@ -123,7 +123,8 @@ def _warn(entrants: Sequence[Entrant]) -> Iterator[str]:
         for flag, value in each.deciding.items():
             if value != first.deciding[flag]:
                 shown, other = value or "not set", first.deciding[flag] or "not set"
-                yield f"{flag} was {shown} for {each.name} and {other} for {first.name}: they read other documents"
+                what = "were asked otherwise" if flag in ASKING.values() else "read other documents"
+                yield f"{flag} was {shown} for {each.name} and {other} for {first.name}: they {what}"
     for place in dict.fromkeys(each.place for each in entrants):
         for fault in next(each for each in entrants if each.place == place).faults:
             yield f"{place}: {fault}"

@@ -23,11 +23,12 @@ class Swaps:
 
     def __init__(self, items: Iterable[Item], *, seed: int) -> None:
         self._seed = seed
-        self._values: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        found: dict[tuple[str, ...], dict[str, None]] = defaultdict(dict)
         for item in sorted(items, key=lambda item: item.id):
             value, kind = _type_answer(item.golds[0])
-            if kind and value not in self._values[kind]:
-                self._values[kind].append(value)
+            if kind:
+                found[kind].setdefault(value)
+        self._values = {kind: list(values) for kind, values in found.items()}
 
     def swap(self, item: Item, oracle: Sequence[Chunk]) -> tuple[list[Chunk], str] | None:
         """Return the oracle with another answer in each place where the answer stood, and that answer.
@@ -42,7 +43,7 @@ class Swaps:
             return None
         texts = [fold(text) for text in (*(chunk.text for chunk in oracle), item.question)]
         draw = random.Random(f"{self._seed}:eval-counter:{item.id}")
-        values = self._values[kind]
+        values = self._values.get(kind, [])
         for other in draw.sample(values, len(values)):
             made = gold.replace(value, other)
             if other == value or _bound(fold(made)).search(fold(gold)) or _bound(fold(gold)).search(fold(made)):

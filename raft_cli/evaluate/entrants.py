@@ -12,6 +12,7 @@ from raft_cli.evaluate.reports.record import read_record
 from raft_cli.evaluate.results import BASE, MODEL
 
 _DECIDING = {"seed": "--seed", "retrieved": "--retrieved"}  # settings that choose the documents of a case
+ASKING = {"system": "--system", "max_tokens": "--max-tokens"}  # settings that change what is said to them
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Entrant:
         model: As the report names it.
         key: What is the same for the same model asked in the same way.
         clusters: By question, what is resampled with it.
-        deciding: The settings that choose documents, by flag.
+        deciding: The settings that choose documents, and those that change an answer to them, by flag.
         faults: What speaks against the figures of its report.
     """
 
@@ -33,7 +34,7 @@ class Entrant:
     place: str
     label: str
     model: str
-    key: tuple[str, str]
+    key: tuple[str, ...]
     stored: Stored
     clusters: Mapping[str, str]
     deciding: Mapping[str, str]
@@ -59,7 +60,7 @@ def read_entrants(arguments: Sequence[str]) -> list[Entrant]:
             records[path] = read_record(path)
         named.append(_read_entrant(records[path], name, path, label))
     known = {each.key for each in named}
-    bases: dict[tuple[str, str], Entrant] = {}
+    bases: dict[tuple[str, ...], Entrant] = {}
     for each in named:
         record = records[Path(each.place)]
         if each.label == MODEL and BASE in record["models"]:
@@ -101,16 +102,17 @@ def _read_entrant(record: Mapping[str, Any], name: str, path: Path, label: str) 
         told = record["models"].get(label)
         if told is None:
             raise ConfigError(f"{path}: that evaluation had no --baseline, so there is no {path}:{label}")
+        setting = record["setting"]
         clusters = dict(zip(stored.ids, map(str, record["clusters"]), strict=True))
         return Entrant(
             name=name,
             place=str(path),
             label=label,
             model=str(told["name"]),
-            key=(str(told["identity"]), str(told["prompt"])),
+            key=(str(told["identity"]), str(told["prompt"]), *(str(setting.get(field) or "") for field in ASKING)),
             stored=stored,
             clusters=clusters,
-            deciding={flag: str(record["setting"].get(field) or "") for field, flag in _DECIDING.items()},
+            deciding={flag: str(setting.get(field) or "") for field, flag in (_DECIDING | ASKING).items()},
             faults=tuple(_list_faults(record)),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:

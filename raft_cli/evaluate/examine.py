@@ -72,21 +72,30 @@ def choose_way(
     cases: Sequence[Case],
     *,
     max_tokens: int,
+    partial: bool = False,
     progress: Progress,
 ) -> Tried:
     """Return each way to ask with its `acc` and number of questions, the best first; equal ones in their order.
 
+    Nothing when no question has an answer in every way.
+
     Args:
-        cases: Of other questions than those of the exam. One that does not fit in some way is left out of all.
+        cases: Of other questions than those of the exam. One that does not fit, or has no answer, in some way is left
+            out of all.
+        partial: As in `ask_all`.
     """
     papers = {way: [asking.render(items[case.item_id], case, way) for case in cases] for way in ways}
     long = {at for prompts in papers.values() for at in find_overlong(student, prompts, max_tokens)}
     kept = [case for at, case in enumerate(cases) if at not in long]
-    marks = {}
+    marked = {}
     for way, prompts in papers.items():
         fitting = [prompt for at, prompt in enumerate(prompts) if at not in long]
-        replies = ask_all(student, fitting, max_tokens=max_tokens, partial=False, progress=progress)
-        marks[way] = [mark for case, reply in zip(kept, replies, strict=True) if (mark := _mark(items, case, reply))]
+        replies = ask_all(student, fitting, max_tokens=max_tokens, partial=partial, progress=progress)
+        marked[way] = [_mark(items, case, reply) for case, reply in zip(kept, replies, strict=True)]
+    answered = [at for at in range(len(kept)) if all(marks[at] for marks in marked.values())]
+    marks = {way: [mark for at in answered if (mark := found[at])] for way, found in marked.items()}
+    if not answered:
+        return ()
     best = sorted(ways, key=lambda way: _mean(marks[way]), reverse=True)
     return tuple((way, _mean(marks[way])[0], len(marks[way])) for way in best)
 

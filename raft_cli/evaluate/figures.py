@@ -10,6 +10,7 @@ from raft_cli.evaluate.significance import find_smallest, find_smallest_clustere
 from raft_cli.evaluate.statistics import Difference, Interval, bootstrap_all, contrast_all, count_discordant
 
 JUDGED = "judged"
+MOST_MISSING = 0.01  # of answers, or of verdicts
 DIRECTIONS = {metric.name: metric.direction for metric in METRICS} | {JUDGED: "up"}
 Key = tuple[str, str, str]
 
@@ -75,7 +76,7 @@ def tabulate_answers(answers: Sequence[Answer], units: Mapping[str, str], *, jud
         for metric in METRICS:
             columns[model, condition, metric.name] = tuple(_add(metric.name, held.get(name)) for name in units)
         if judged:
-            columns[model, condition, JUDGED] = tuple(_add_verdict(held.get(name)) for name in units)
+            columns[model, condition, JUDGED] = _add_verdicts([held.get(name) for name in units])
     return Table(tuple(units), tuple(units.values()), columns, by_case, seed)
 
 
@@ -85,6 +86,19 @@ def _add(metric: str, answer: Answer | None) -> Pair:
     if answer.grade is None:
         return None
     return measure(metric, answer.item, answer.case, answer.response, answer.grade) or (0.0, 0.0)
+
+
+def _add_verdicts(answers: Sequence[Answer | None]) -> tuple[Pair, ...]:
+    """Return the column of the judge's verdicts; where over 1 % lack one, it says nothing of any.
+
+    What equals a gold needs no verdict, so those that are missing are never the surely right ones: the rest would
+    flatter the model.
+    """
+    pairs = tuple(map(_add_verdict, answers))
+    graded = [pair for pair, answer in zip(pairs, answers, strict=True) if answer is not None and answer.grade]
+    if sum(pair is None for pair in graded) > MOST_MISSING * len(graded):
+        return tuple((0.0, 0.0) for _ in pairs)
+    return pairs
 
 
 def _add_verdict(answer: Answer | None) -> Pair:
@@ -139,10 +153,13 @@ def compare_primary(
 
 
 def _smallest(difference: Difference, discordant: int) -> float | None:
-    """Return the smallest difference that would be found: by McNemar's test or the bootstrap, whichever is blinder."""
+    """Return the smallest difference that would be found: by McNemar's test or the bootstrap, whichever is blinder.
+
+    None where the former finds none, however large.
+    """
     n = difference.n
-    known = [find_smallest(n, discordant / n) if n else None, find_smallest_clustered(difference.error)]
-    return max((each for each in known if each is not None), default=None)
+    by_test = find_smallest(n, discordant / n) if n else None
+    return None if by_test is None else max(by_test, find_smallest_clustered(difference.error) or 0.0)
 
 
 def find_primary(conditions: Sequence[str]) -> str:

@@ -13,6 +13,7 @@ from raft_cli.errors import ConfigError
 from raft_cli.evaluate.statistics import Difference, Interval
 
 FEWEST_QUESTIONS = 20
+COUNTS = frozenset(("prompt_tokens", "answer_tokens", "final_units", "quote_units"))  # all other figures are shares
 _GATE = re.compile(
     r"\s*(?P<subject>[^@\s]+)@(?P<condition>\S+)\.(?P<metric>[^.\s<>=]+)\s*(?P<sign>>=|<=)\s*(?P<bound>\S+)\s*"
 )
@@ -89,11 +90,16 @@ def _parse_gate(
     for part, known in (("subject", subjects), ("condition", conditions), ("metric", metrics)):
         if found[part] not in known:
             word = "model or difference" if part == "subject" else part
-            raise ConfigError(f"{where}: no {word} {found[part]!r} in this run; there are {', '.join(sorted(known))}")
+            hint = "; base and delta need --baseline" if found[part] in ("base", "delta") else ""
+            hint = "; judged needs --judge" if found[part] == "judged" else hint
+            raise ConfigError(
+                f"{where}: no {word} {found[part]!r} in this run; there are {', '.join(sorted(known))}{hint}"
+            )
     try:
         bound = float(found["bound"])
     except ValueError:
         bound = math.nan
+    _check_range(where, found["subject"], found["metric"], bound)
     if not math.isfinite(bound):
         raise ConfigError(f"{where}: {found['bound']!r} is no number")
     above = found["sign"] == ">="
@@ -101,6 +107,15 @@ def _parse_gate(
         better, sign = ("lower", "<=") if above else ("higher", ">=")
         raise ConfigError(f"{where}: {found['metric']} is better the {better} it is; bound it with {sign}")
     return Gate(expression.strip(), found["subject"], found["condition"], found["metric"], above, bound)
+
+
+def _check_range(where: str, subject: str, metric: str, bound: float) -> None:
+    """Refuse a bound that no share can ever pass, or ever miss."""
+    if metric in COUNTS or not math.isfinite(bound):
+        return
+    least = -1 if subject == "delta" or metric == "crag" else 0
+    if not least <= bound <= 1:
+        raise ConfigError(f"{where}: {metric} is a share, from {least} to 1; write 0.7 for 70 %, 0.02 for two points")
 
 
 def check_gates(

@@ -24,6 +24,7 @@ class Exam:
     Attributes:
         data: SHA-256 of the file of test rows.
         corpus: SHA-256 of the passages.
+        pool: All questions of the file, those beyond the limit too: what is chosen by them is the same at each limit.
         distractors: How many a training row has beside its oracle (the commonest number).
         repeated: Rows left out because the same question stands in another.
         unanswered: Rows left out because they hold no answer.
@@ -33,6 +34,7 @@ class Exam:
     """
 
     items: tuple[Item, ...]
+    pool: tuple[Item, ...]
     chunks: Mapping[str, Chunk]
     data: str
     corpus: str
@@ -76,6 +78,7 @@ def read_exam(data: Path, *, split: str = "test", keep_similar: bool = False, li
     sizes = Counter(len(row.documents) - len(corpus.find(row)) for row in train or usable)
     return Exam(
         items=tuple(_limit(kept, limit, seed)),
+        pool=tuple(items),
         chunks=corpus.chunks,
         data=digest_file(path),
         corpus=corpus.digest,

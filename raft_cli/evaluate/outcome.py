@@ -3,14 +3,15 @@
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 
 from raft_cli import __version__
 from raft_cli.chat.judging import Verdicts
+from raft_cli.chat.keys import redact_json
 from raft_cli.config.evaluate import EvalConfig
 from raft_cli.evaluate.earlier import Change, Stored, compare_to
 from raft_cli.evaluate.figures import (
     JUDGED,
+    MOST_MISSING,
     Table,
     compare_models,
     compare_primary,
@@ -34,11 +35,10 @@ from raft_cli.evaluate.selfcheck import Failure
 from raft_cli.evaluate.sitting import Sitting
 from raft_cli.evaluate.statistics import Difference, Interval
 from raft_cli.evaluate.verdict import tell_verdict
+from raft_cli.resources import find_versions
 
-_MOST_MISSING = 0.01
 _FORMATTED = 0.95
 _LIBRARIES = ("torch", "transformers", "peft", "numpy", "rapidfuzz", "openai")
-_SECRET = ("extra_body",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +81,12 @@ def sum_up(ground: Ground, answers: Sequence[Answer], verdicts: Verdicts | None)
     tests = compare_primary(table, differences, conditions)
     positions, steadiness = follow_oracle(figures, table, models, conditions)
     stored = Stored(prepared.exam.data, prepared.exam.corpus, table.ids, table.columns)
-    complete = sum(answer.grade is None for answer in answers) <= _MOST_MISSING * len(answers)
+    complete = sum(answer.grade is None for answer in answers) <= MOST_MISSING * len(answers)
+    complete = complete and not (verdicts and _count_unjudged(answers) > MOST_MISSING * len(answers))
     results = Results(
         data=ground.data,
-        setting={name: value for name, value in asdict(config).items() if name not in _SECRET},
-        versions={"raft": __version__, "python": platform.python_version(), **_find_versions()},
+        setting=asdict(config) | {"extra_body": redact_json(config.extra_body), "system_turn": prepared.asking.system},
+        versions={"raft": __version__, "python": platform.python_version(), **find_versions(_LIBRARIES)},
         exam=tuple(_describe_exam(ground)),
         items=items,
         chunks=prepared.exam.chunks,
@@ -118,16 +119,6 @@ def sum_up(ground: Ground, answers: Sequence[Answer], verdicts: Verdicts | None)
     return replace(results, verdict=tell_verdict(results))
 
 
-def _find_versions() -> dict[str, str]:
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
 def _describe_exam(ground: Ground) -> Iterator[tuple[str, str]]:
     exam, cases = ground.prepared.exam, ground.prepared.cases
     yield "Questions", f"{len(exam.items):,}"
@@ -154,6 +145,10 @@ def _describe_exam(ground: Ground) -> Iterator[tuple[str, str]]:
         yield from describe_latency(label, latency)
     yield "SHA-256 of the rows", exam.data
     yield "SHA-256 of the passages", exam.corpus
+
+
+def _count_unjudged(answers: Sequence[Answer]) -> int:
+    return sum(answer.grade is not None and not answer.judged for answer in answers)
 
 
 def _sum_up_judge(answers: Sequence[Answer], verdicts: Verdicts, labels: Mapping[Label, str] | None) -> Judged:
@@ -207,6 +202,17 @@ def _warn_format(ground: Ground, examinee: Examinee, own: Sequence[Answer]) -> I
 
 def _warn(ground: Ground, answers: Sequence[Answer], table: Table) -> Iterator[str]:
     yield from ground.prepared.warnings
+    exam = ground.prepared.exam
+    if exam.unanswered or exam.unplaced:
+        yield (
+            f"rows left out: {exam.unanswered:,} hold no answer, of {exam.unplaced:,} the oracle is not known; "
+            f"{len(exam.pool):,} are left"
+        )
+    if ground.config.judge and (unjudged := _count_unjudged(answers)):
+        yield (
+            f"{unjudged:,} of {len(answers):,} verdicts of the judge are missing; where over 1 % are, `judged` is left "
+            "undefined"
+        )
     for examinee in ground.examinees:
         yield from (f"{examinee.name}: {note}" for note in examinee.notes)
         own = [answer for answer in answers if answer.model == examinee.label]
@@ -216,10 +222,15 @@ def _warn(ground: Ground, answers: Sequence[Answer], table: Table) -> Iterator[s
                 f"{examinee.name}: {len(missing):,} of {len(own):,} answers are missing and scored nowhere "
                 f"({missing[0].response.error})"
             )
+        if empty := sum(not answer.response.text.strip() for answer in own if answer.grade):
+            yield f"{examinee.name}: {empty:,} of {len(own):,} answers are empty, and count as wrong"
         yield from _warn_format(ground, examinee, own)
         cut = sum(answer.response.finish == "length" for answer in own)
         if cut > 0.05 * len(own):
-            yield f"{examinee.name}: {100 * cut / len(own):.0f} % of its answers were cut off; raise --max-tokens"
+            yield (
+                f"{examinee.name}: {100 * cut / len(own):.0f} % of its answers were cut off at "
+                f"{ground.sitting.limit:,} tokens; raise --max-tokens"
+            )
     if len(set(table.units)) < 20:
         yield (
             f"only {len(set(table.units))} passages are asked about: questions are resampled in their place, and "

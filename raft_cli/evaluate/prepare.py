@@ -20,7 +20,7 @@ from raft_cli.evaluate.items import TRAIN, Exam, read_exam
 from raft_cli.evaluate.judge import Label, read_labels
 from raft_cli.evaluate.passages import digest_file
 from raft_cli.evaluate.records import Case, Item
-from raft_cli.evaluate.reports.record import read_earlier
+from raft_cli.evaluate.reports.record import read_earlier, read_record
 from raft_cli.evaluate.results import BASE, MODEL
 from raft_cli.evaluate.trec import read_run
 from raft_cli.prompts import load_prompts
@@ -28,8 +28,12 @@ from raft_cli.store import read_json
 
 _TRIALS = 40  # questions on which ways to ask are tried
 _MANIFEST = "manifest.json"
-_FAVOUR = "no other split to find the baseline's best prompt on: found on the very questions, in the baseline's favour"
+_FAVOUR = (
+    "no questions of another split to find the baseline's best prompt on: found on the very questions, in the "
+    "baseline's favour"
+)
 _ELSEWHERE = ("validation", "train")
+_DECIDING = ("seed", "retrieved", "prompt", "system", "max_tokens")  # what an answer depends on besides its model
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +89,16 @@ def prepare_exam(data: Path, config: EvalConfig) -> Prepared:
     cases = _build_cases(exam, conditions, config, search, _read_ranking(config, exam))
     facts, primary = _read_manifest(config.model), find_primary(cases.conditions)
     others = _read_others(data, config)
+    if lost := [gate for gate in gates if gate.condition in cases.left_out]:
+        raise ConfigError(f"--fail-under {lost[0].expression!r} cannot be passed: {cases.left_out[lost[0].condition]}")
     asking = _build_asking(config, exam, facts, others)
-    ways, trials = _plan_trials(config, asking, others or exam, primary, search)
-    lenient = () if others or not trials else (_FAVOUR,)
+    auto = bool(config.baseline) and config.baseline_prompt == "auto"
+    trials = _build_trials(config, exam, others, primary, search) if auto else None
+    lenient = (_FAVOUR,) if auto and trials is None else ()
+    if lenient:
+        own = [case for case in cases.cases if case.condition == primary][:_TRIALS]
+        trials = Trials({item.id: item for item in exam.items}, tuple(own))
+    ways = asking.ways(worked="full" in config.names) if auto else (config.baseline_prompt,)
     return Prepared(
         exam=exam,
         cases=cases,
@@ -98,7 +109,7 @@ def prepare_exam(data: Path, config: EvalConfig) -> Prepared:
         gates=tuple(gates),
         earlier=_read_earlier(config, exam),
         labels=read_labels(Path(config.judge_labels)) if config.judge_labels else None,
-        teacher=str((_read_manifest(str(data)).get("settings") or {}).get("teacher") or ""),
+        teacher=str(_take(_read_manifest(str(data)), "settings").get("teacher") or ""),
         warnings=(*exam.warnings, *cases.warnings, *_warn(data, config, exam, facts), *lenient),
     )
 
@@ -133,19 +144,21 @@ def _build_cases(
         distractors_trained=exam.distractors,
         search=search,
         run=run,
+        pool=exam.pool,
     )
 
 
-def _plan_trials(
-    config: EvalConfig, asking: Asking, trial: Exam, primary: str, search: Search
-) -> tuple[tuple[str, ...], Trials | None]:
-    """Return the ways to ask the baseline, and questions to find the best of several on."""
-    if not config.baseline or config.baseline_prompt != "auto":
-        return (config.baseline_prompt,), None
-    few = replace(trial, items=trial.items[:_TRIALS])
-    cases = _build_cases(few, [parse_condition(primary)], config, search)
-    trials = Trials({item.id: item for item in few.items}, cases.cases)
-    return asking.ways(worked="full" in config.names), trials
+def _build_trials(config: EvalConfig, exam: Exam, others: Exam | None, primary: str, search: Search) -> Trials | None:
+    """Return other questions to find the best way on; None when there are none that can be asked so."""
+    if others is None:
+        return None
+    few = replace(others, items=others.items[:_TRIALS])
+    own = search if others.corpus == exam.corpus else search_lexically(others.chunks)
+    try:
+        cases = _build_cases(few, [parse_condition(primary)], config, own)
+    except DatasetError:
+        return None
+    return Trials({item.id: item for item in few.items}, cases.cases)
 
 
 def _read_gates(config: EvalConfig, conditions: Sequence[str]) -> list[Gate]:
@@ -167,6 +180,12 @@ def _read_manifest(folder: str) -> Mapping[str, Any]:
     return held if isinstance(held, dict) else {}
 
 
+def _take(record: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """Return an object within a record, empty when there is none: other tools write a manifest.json too."""
+    held = record.get(key)
+    return held if isinstance(held, dict) else {}
+
+
 def _read_others(data: Path, config: EvalConfig) -> Exam | None:
     """Return questions of another split, None when there are none."""
     folder = data if data.is_dir() else data.parent
@@ -182,7 +201,7 @@ def _read_others(data: Path, config: EvalConfig) -> Exam | None:
 
 
 def _build_asking(config: EvalConfig, exam: Exam, facts: Mapping[str, Any], others: Exam | None) -> Asking:
-    system = config.system if config.system is not None else str((facts.get("prompt") or {}).get("system") or "")
+    system = config.system if config.system is not None else str(_take(facts, "prompt").get("system") or "")
     wanted = config.prompt == WORKED or config.baseline_prompt == WORKED or "full" in config.names
     languages = {item.language for item in exam.items}
     examples = choose_examples(others.items, others.chunks, languages) if wanted and others else {}
@@ -192,17 +211,28 @@ def _build_asking(config: EvalConfig, exam: Exam, facts: Mapping[str, Any], othe
 
 
 def _warn(data: Path, config: EvalConfig, exam: Exam, facts: Mapping[str, Any]) -> Iterator[str]:
-    known = facts.get("data") or {}
+    if config.retrieved and not any(each.kind == "retrieved" for each in parse_conditions(config.names)):
+        yield "--retrieved was not used: none of the conditions asked is retrieved@K"
+    known = _take(facts, "data")
     if known.get("corpus") and known["corpus"] != exam.corpus:
         yield f"{config.model} was trained on rows of another corpus than {data}: nothing here was seen in training"
     train = (data if data.is_dir() else data.parent) / TRAIN
-    trained = (known.get("files") or {}).get(TRAIN)
+    trained = _take(known, "files").get(TRAIN)
     if trained and train.is_file() and digest_file(train) != trained:
         yield f"{config.model} was trained on other rows than {train}: which passages it has seen is not known"
     seen = sum(item.seen for item in exam.items)
     if seen == len(exam.items):
-        yield "every question is about a passage that training asked about too; --split-by chunk would part them"
-    if (facts.get("base") or {}).get("smoke"):
+        yield (
+            "every question is about a passage that training asked about too; raft generate --split-by chunk keeps "
+            "passages for the test alone"
+        )
+    if config.compare_to:
+        before = _take(read_record(Path(config.compare_to)), "setting")
+        for flag, then, now in ((name, before.get(name) or "", getattr(config, name) or "") for name in _DECIDING):
+            if then != now:
+                told = f"--{flag.replace('_', '-')} was {then or 'not set'} there and is {now or 'not set'} here"
+                yield f"--compare-to {config.compare_to}: {told}: a difference may come from that"
+    if _take(facts, "base").get("smoke"):
         yield f"{config.model} is a smoke model of random weights: its figures say that the tool works, nothing else"
     for name in filter(is_endpoint, (config.model, config.baseline)):
         yield f"{name}: which weights the server holds is not known; its answers are kept under this name"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from statistics import quantiles
 
 from raft_cli.chat.flow import Streaming
+from raft_cli.errors import ChatError
 from raft_cli.evaluate.asking import Conversation
 from raft_cli.evaluate.examine import STOP
 from raft_cli.evaluate.reports.words import show_count, show_seconds
@@ -59,7 +60,9 @@ def _time_answer(stream: Streaming, prompt: Conversation, max_tokens: int) -> tu
         if text and not heard:
             heard.append(time.perf_counter() - started)
 
-    stream.stream(prompt, max_tokens=max_tokens, stop=STOP, say=say)
+    said = stream.stream(prompt, max_tokens=max_tokens, stop=STOP, say=say)
+    if said.fault:  # what broke off was quick, and no answer
+        raise ChatError(f"{stream.name}: an answer broke off while its time was taken ({said.fault})")
     total = time.perf_counter() - started
     return (heard or [total])[0], total
 

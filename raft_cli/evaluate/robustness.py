@@ -162,13 +162,14 @@ def _gain(case: Case, oracles: int) -> float:
 
 
 def measure_refusals(table: Table, models: Sequence[str], primary: str) -> dict[str, float]:
-    """Return F1 of grounded refusal by model, of the primary condition and `distract`, where it is defined."""
+    """Return F1 of grounded refusal, of `primary` and `distract`, by model: of those that declined anything."""
     found = {}
     for model in models:
         sums = []
         for condition, metric in ((primary, "over_refusal"), ("distract", "refusal_rate")):
             pairs = [pair for pair in table.pick(model, condition, metric) or () if pair]
             sums.append((sum(pair[0] for pair in pairs), sum(pair[1] for pair in pairs)))
-        if (value := measure_grounded_refusal(*sums)) is not None:
+        declined = any(refused for refused, _ in sums)
+        if declined and (value := measure_grounded_refusal(*sums)) is not None:
             found[model] = value
     return found

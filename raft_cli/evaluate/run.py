@@ -7,12 +7,11 @@ from pathlib import Path
 from raft_cli.chat.journal import Journal
 from raft_cli.chat.judging import Verdicts, judge_queries
 from raft_cli.config.evaluate import EvalConfig
-from raft_cli.errors import GateFailed, Incomplete
+from raft_cli.errors import DatasetError, GateFailed, Incomplete
 from raft_cli.evaluate.folder import check_folder, name_report, open_answers
 from raft_cli.evaluate.judge import decide, make_query
 from raft_cli.evaluate.outcome import Ground, sum_up
 from raft_cli.evaluate.prepare import Prepared, prepare_exam
-from raft_cli.evaluate.records import Case
 from raft_cli.evaluate.reports.write import write_report
 from raft_cli.evaluate.results import Answer, Results
 from raft_cli.evaluate.score import grade_response
@@ -61,17 +60,19 @@ def judge_outcome(results: Results) -> None:
 
     Raises:
         GateFailed: A gate that blocks was not passed.
+        DatasetError: The self-check failed.
         Incomplete: Over 1 % of the answers are missing.
     """
     failed = [gate for gate in results.gates if gate.blocks and not gate.passed]
     if failed:
         raise GateFailed("\n".join(f"gate {gate.expression}: {gate.message}" for gate in failed))
+    if results.failures:
+        raise DatasetError("the self-check failed: no figure is to be believed; the report is written, and names it")
     if not results.complete:
         missing = sum(answer.grade is None for answer in results.answers)
-        raise Incomplete(
-            f"{missing:,} of {len(results.answers):,} answers are missing, more than 1 %; the report is written, and "
-            "says which"
-        )
+        unjudged = sum(answer.grade is not None and not answer.judged for answer in results.answers)
+        what = f"{missing:,} of {len(results.answers):,} answers" if missing else f"{unjudged:,} verdicts of the judge"
+        raise Incomplete(f"{what} are missing, more than 1 %; the report is written, and says which")
 
 
 def _grade(sitting: Sitting, progress: Progress) -> list[Answer]:
@@ -88,10 +89,11 @@ def _grade(sitting: Sitting, progress: Progress) -> list[Answer]:
 
 
 def _check(prepared: Prepared) -> tuple[Failure, ...]:
-    """Grade known answers to the very questions of this run, of the larger ones an even part."""
-    cases: Sequence[Case] = prepared.cases.cases
+    """Grade known answers to the very questions of this run, of many an even part, each under all its conditions."""
+    items, cases = prepared.exam.items, prepared.cases.cases
     stride = -(-len(cases) // _PROBED)
-    return check_scoring(prepared.exam.items, cases[::stride])
+    probed = {item.id for item in items[::stride]}
+    return check_scoring(items, [case for case in cases if case.item_id in probed])
 
 
 def _judge(answers: Sequence[Answer], config: EvalConfig, journal: Journal, progress: Progress) -> Verdicts | None:

@@ -8,7 +8,7 @@ from raft_cli.chat.streaming import open_stream
 from raft_cli.chat.students import Examined, open_students
 from raft_cli.config.evaluate import EvalConfig
 from raft_cli.corpus.tokens import load_counter
-from raft_cli.errors import ConfigError, DatasetError
+from raft_cli.errors import ChatError, ConfigError, DatasetError, ModelError
 from raft_cli.evaluate.examine import (
     Asked,
     Tried,
@@ -20,6 +20,7 @@ from raft_cli.evaluate.examine import (
     find_overlong,
     find_refused_length,
 )
+from raft_cli.evaluate.figures import find_primary
 from raft_cli.evaluate.prepare import Prepared
 from raft_cli.evaluate.probe import Latency, choose_prompts, probe_latency
 from raft_cli.evaluate.results import BASE, MODEL
@@ -69,11 +70,12 @@ def ask_models(prepared: Prepared, config: EvalConfig, journal: Journal, progres
     students = _open_students(config, journal)
     limit = config.max_tokens or _choose_limit(prepared, students)
     plans = [_Plan(MODEL, students[0], config.prompt)]
-    plans += [_plan_base(prepared, student, limit, progress) for student in students[1:]]
+    plans += [_plan_base(prepared, student, limit, config.partial, progress) for student in students[1:]]
     fitting = _leave_out(prepared, plans, config, limit)
     items = {item.id: item for item in fitting.exam.items}
-    asked = [
-        examine(
+    asked = []
+    for plan in plans:
+        each = examine(
             plan.student,
             plan.label,
             fitting.asking,
@@ -85,9 +87,9 @@ def ask_models(prepared: Prepared, config: EvalConfig, journal: Journal, progres
             partial=config.partial,
             progress=progress,
         )
-        for plan in plans
-    ]
-    fitting, asked = _drop_refused(fitting, asked, config)
+        _check_refused(each, fitting, config)
+        asked.append(each)
+    fitting, asked = _drop_refused(fitting, asked)
     skipped = len(prepared.exam.items) - len(fitting.exam.items)
     del students, plans  # their weights make room for those that are probed
     latencies = {each.examinee.label: _probe(fitting, each, limit, config, progress) for each in asked}
@@ -107,12 +109,17 @@ def _probe(prepared: Prepared, asked: Asked, limit: int, config: EvalConfig, pro
         trust_remote_code=config.trust_remote_code,
         env_file=config.env_file,
         timeout=config.timeout,
+        extra_body=config.extra_body,
     )
     items = {item.id: item for item in prepared.exam.items}
     cases = [case for case in prepared.cases.cases if case.condition == prepared.primary]
     prompts = [prepared.asking.render(items[case.item_id], case, asked.examinee.prompt) for case in cases]
     chosen = choose_prompts(prompts, config.latency_probe)
-    return probe_latency(stream, chosen, max_tokens=limit, progress=progress)
+    try:
+        return probe_latency(stream, chosen, max_tokens=limit, progress=progress)
+    except (ChatError, ModelError) as error:  # the answers are there; a report without latency is worth more than none
+        progress.say(f"no latency of {asked.examinee.name}: {error}")
+        return None
 
 
 def _open_students(config: EvalConfig, journal: Journal) -> list[Examined]:
@@ -140,11 +147,11 @@ def _choose_limit(prepared: Prepared, students: Sequence[Examined]) -> int:
     count = next((count for student in students if (count := count_by(student))), None)
     if count is None:
         counter = load_counter(_COUNTER)
-        return choose_length(prepared.exam.items, lambda texts: [counter.count(text) for text in texts])
-    return choose_length(prepared.exam.items, count)
+        return choose_length(prepared.exam.pool, lambda texts: [counter.count(text) for text in texts])
+    return choose_length(prepared.exam.pool, count)
 
 
-def _plan_base(prepared: Prepared, student: Examined, limit: int, progress: Progress) -> _Plan:
+def _plan_base(prepared: Prepared, student: Examined, limit: int, partial: bool, progress: Progress) -> _Plan:
     if prepared.trials is None:
         return _Plan(BASE, student, prepared.ways[0])
     tried = choose_way(
@@ -154,9 +161,10 @@ def _plan_base(prepared: Prepared, student: Examined, limit: int, progress: Prog
         prepared.trials.items,
         prepared.trials.cases,
         max_tokens=limit,
+        partial=partial,
         progress=progress,
     )
-    return _Plan(BASE, student, tried[0][0], tried)
+    return _Plan(BASE, student, tried[0][0] if tried else prepared.ways[0], tried)
 
 
 def _leave_out(prepared: Prepared, plans: Sequence[_Plan], config: EvalConfig, limit: int) -> Prepared:
@@ -173,15 +181,24 @@ def _leave_out(prepared: Prepared, plans: Sequence[_Plan], config: EvalConfig, l
     return _without(prepared, names)
 
 
-def _drop_refused(prepared: Prepared, asked: Sequence[Asked], config: EvalConfig) -> tuple[Prepared, list[Asked]]:
+def _check_refused(asked: Asked, prepared: Prepared, config: EvalConfig) -> None:
+    """Stop, before the next model is asked, where a server found prompts too long.
+
+    Raises:
+        DatasetError: It did, and such questions are not to be left out.
+    """
+    told = find_refused_length([asked], prepared.cases.cases)
+    if told and config.on_overflow == "error":
+        raise DatasetError(
+            f"{asked.examinee.name}: the prompts of {len(told):,} questions are too long for the server; nothing is "
+            "cut: give --on-overflow skip to leave these questions out for all models, or fewer --conditions"
+        )
+
+
+def _drop_refused(prepared: Prepared, asked: Sequence[Asked]) -> tuple[Prepared, list[Asked]]:
     """Leave out questions of which a server said, when it was asked, that a prompt is too long."""
     cases = prepared.cases.cases
     told = find_refused_length(asked, cases)
-    if told and config.on_overflow == "error":
-        raise DatasetError(
-            f"the prompts of {len(told):,} questions are too long for a server; nothing is cut: give --on-overflow "
-            "skip to leave these questions out for all models, or fewer --conditions"
-        )
     kept = [at for at, case in enumerate(cases) if case.item_id not in told]
     return _without(prepared, told), [
         replace(
@@ -197,5 +214,11 @@ def _without(prepared: Prepared, names: set[str]) -> Prepared:
     items = tuple(item for item in prepared.exam.items if item.id not in names)
     if not items:
         raise ConfigError("no question is left: each has a prompt that does not fit; ask under fewer --conditions")
-    cases = tuple(case for case in prepared.cases.cases if case.item_id not in names)
-    return replace(prepared, exam=replace(prepared.exam, items=items), cases=replace(prepared.cases, cases=cases))
+    cases = prepared.cases.without(names)
+    return replace(
+        prepared,
+        exam=replace(prepared.exam, items=items),
+        cases=cases,
+        primary=prepared.primary if prepared.primary in cases.conditions else find_primary(cases.conditions),
+        warnings=(*prepared.warnings, *cases.warnings[len(prepared.cases.warnings) :]),
+    )

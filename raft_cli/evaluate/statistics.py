@@ -20,6 +20,7 @@ Terms = Sequence[tuple[float, Column]]  # a sum of ratios and their weights: [(1
 DRAWS = 10_000
 _TAIL = 0.025
 _DEFINED = 0.95
+_NOISE = 1e-12  # of floating point: thirds of equal shares do not add up to nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +178,9 @@ def _divide(sums: "Floats", weights: "Floats") -> "Floats":
     import numpy as np
 
     with np.errstate(invalid="ignore"):
-        return np.asarray((sums[:, ::2] / sums[:, 1::2]) @ weights)
+        values = np.asarray((sums[:, ::2] / sums[:, 1::2]) @ weights)
+    values[np.abs(values) < _NOISE] = 0.0
+    return values
 
 
 def _find_spread(drawn: "Floats", weights: "Floats") -> "Floats | None":
@@ -216,6 +219,7 @@ def _to_difference(sample: _Sample) -> Difference:
         beyond = min(int((spread <= 0).sum()), int((spread >= 0).sum()))
         p = min(1.0, 2 * (beyond + 1) / (len(spread) + 1))
         error = float(spread.std(ddof=1))
+        error = 0.0 if error < _NOISE else error
     if error == 0 and sample.shares and sample.value is not None and low is not None and high is not None:
         bound = 1 - _TAIL ** (1 / sample.counting)
         low, high = max(-1.0, low - bound), min(1.0, high + bound)

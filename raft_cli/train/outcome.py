@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from raft_cli import __version__
 from raft_cli.config.train import TrainConfig
 from raft_cli.data import make_id
 from raft_cli.errors import DatasetError
+from raft_cli.resources import find_versions
 from raft_cli.store import explain_write_error, read_json, write_json, write_text
 from raft_cli.train.folder import MANIFEST
 from raft_cli.train.metrics import read_metrics
@@ -114,7 +114,7 @@ def build_manifest(out: Path, data: Path, config: TrainConfig, prepared: Prepare
             "template": "chat" if prepared.student.template else "plain",
             "digest": make_id(prepared.student.template),
         },
-        "versions": {"python": platform.python_version(), **find_versions()},
+        "versions": {"python": platform.python_version(), **find_versions(_LIBRARIES)},
     }
     if (out / RESULT).exists():
         manifest |= {"complete": True, "result": build_result(out)}
@@ -153,17 +153,6 @@ def read_dataset_facts(data: Path) -> dict[str, Any] | None:
     except (DatasetError, KeyError, TypeError):
         return None
     return {name: settings[name] for name in _OF_THE_DATASET if name in settings}
-
-
-def find_versions() -> dict[str, str]:
-    """Return the versions of the libraries that train."""
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def write_outcome(out: Path, manifest: Mapping[str, Any]) -> None:

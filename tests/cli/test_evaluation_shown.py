@@ -71,7 +71,7 @@ def test_the_first_table_has_both_models_the_difference_and_its_p(
     assert primary[1].startswith("75.0 [") and primary[2].startswith("12.5 [") and primary[3].startswith("+62.5 [")
     # Right alone: the model on 18, the base on 3; p = 2 · (1 + 21 + 210 + 1330) / 2^21 = 0.00149, times 4.
     assert primary[4] == "0.006*" and closed[4] == "1.000"
-    assert table[6] == "  * p below 0.05 by McNemar's test, adjusted for 4 conditions (Holm)"
+    assert table[7] == "  * p below 0.05 by McNemar's test, adjusted for 4 conditions (Holm)"
     assert all(line == line.rstrip() for line in table)
 
 

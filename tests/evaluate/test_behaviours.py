@@ -255,8 +255,9 @@ def test_figures_written_by_hand(
 def test_whole_answers_are_kept_with_what_they_were_asked(examine: Callable[..., Results]) -> None:
     results = examine("quotes", "reads")
     assert len(results.answers) == 2 * ASKED * len(CONDITIONS)
-    assert len({(answer.model, answer.prompt) for answer in results.answers}) > ASKED * len(CONDITIONS)
-    assert [each.asked + each.replayed for each in results.examinees] == [ASKED * len(CONDITIONS)] * 2
+    prompts = {answer.prompt for answer in results.answers}
+    assert ASKED * (len(CONDITIONS) - 1) < len(prompts) < ASKED * len(CONDITIONS)  # pos@R may be oracle+8
+    assert [each.asked + each.replayed for each in results.examinees] == [len(prompts)] * 2
     assert all(answer.response.prompt_tokens > 0 for answer in results.answers)
     assert {item.language for item in results.items} == {"en", "zh"} and sum(i.seen for i in results.items) == 12
 
@@ -363,8 +364,7 @@ def test_retrieval_is_measured_whatever_the_model_makes_of_it(examine: Callable[
 def test_declining_where_and_only_where_the_oracle_is_missing(examine: Callable[..., Results]) -> None:
     found = examine("quotes", "reads").grounded_refusal
     assert found["base"] == pytest.approx(1.0)
-    # never declines: F1 of declining 0; F1 of answering 2·24 / (24 + 48)
-    assert found["model"] == pytest.approx((0 + 2 / 3) / 2)
+    assert "model" not in found  # it never declines: nothing to tell
     # always declines: 24 rightly of 48, F1 2·24 / (48 + 24); never answers
     assert examine("alters", "refuses").grounded_refusal["base"] == pytest.approx((2 / 3 + 0) / 2)
 

@@ -155,7 +155,35 @@ def test_the_plain_way_wins_a_tie_and_missing_answers_do_not_count() -> None:
     tried = choose_way(
         FakeExamined(answer), ASKING, ("plain", "instructed"), BY_ID, CASES, max_tokens=9, progress=QUIET
     )
-    assert tried == (("plain", 1.0, 5), ("instructed", 1.0, 6))
+    assert tried == (("plain", 1.0, 5), ("instructed", 1.0, 5))
+
+
+def test_ways_are_compared_on_questions_that_were_answered_in_all_of_them() -> None:
+    """What the filter of a server keeps back in one way must not make that way look better."""
+
+    def answer(prompt: str) -> Reply:
+        at = next(at for at, item in enumerate(ITEMS) if item.question in prompt)
+        told = "<ANSWER>:" in prompt
+        if at > 2 and not told:
+            return say("", "content_filter")
+        return say("<ANSWER>: " + ("nobody" if at > 2 or (at == 2 and not told) else ITEMS[at].golds[0]))
+
+    tried = choose_way(
+        FakeExamined(answer), ASKING, ("plain", "instructed"), BY_ID, CASES, max_tokens=9, progress=QUIET
+    )
+    assert tried == (("instructed", 1.0, 3), ("plain", 2 / 3, 3))
+
+
+def test_with_partial_the_ways_are_compared_on_the_answers_that_are_there() -> None:
+    def answer(prompt: str) -> Reply | None:
+        gold = next(item.golds[0] for item in ITEMS if item.question in prompt)
+        return None if ITEMS[0].question in prompt else say(f"<ANSWER>: {gold}")
+
+    student = FakeExamined(answer)
+    tried = choose_way(student, ASKING, ("plain",), BY_ID, CASES, max_tokens=9, partial=True, progress=QUIET)
+    assert tried == (("plain", 1.0, 5),)
+    with pytest.raises(Incomplete, match="--partial"):
+        choose_way(student, ASKING, ("plain",), BY_ID, CASES, max_tokens=9, progress=QUIET)
 
 
 def test_trials_that_do_not_fit_in_one_way_count_in_none() -> None:

@@ -1,5 +1,7 @@
 """From graded answers to figures: what counts where, which questions a difference is over, which tests are made."""
 
+from dataclasses import replace
+
 import pytest
 from exams import make_corpus, make_item
 
@@ -67,14 +69,18 @@ def test_a_missing_answer_is_scored_nowhere_and_one_not_asked_does_not_count() -
 
 def test_the_judge_counts_where_it_judged() -> None:
     answers = [answer(at, "oracle", RIGHT) for at in range(3)]
-    verdicts = ("CORRECT", "INCORRECT", "")
-    judged = [
-        Answer(each.model, each.item, each.case, each.prompt, each.response, each.grade, verdict)
-        for each, verdict in zip(answers, verdicts, strict=True)
-    ]
+    verdicts = ("CORRECT", "INCORRECT", "NOT_ATTEMPTED")
+    judged = [replace(each, judged=verdict) for each, verdict in zip(answers, verdicts, strict=True)]
     column = tabulate(*judged, judged=True).pick("model", "oracle", "judged")
-    assert column is not None and column[:4] == ((1.0, 1.0), (0.0, 1.0), None, (0.0, 0.0))
+    assert column is not None and column[:4] == ((1.0, 1.0), (0.0, 1.0), (0.0, 1.0), (0.0, 0.0))
     assert tabulate(*judged).pick("model", "oracle", "judged") is None
+
+
+def test_a_judge_that_fails_flatters_nobody() -> None:
+    """What equals a gold needs no verdict, so the verdicts that are missing are those of doubtful answers."""
+    answers = [answer(at, "oracle", RIGHT if at < 20 else WRONG) for at in range(30)]
+    judged = [replace(each, judged="CORRECT" if at < 20 else "") for at, each in enumerate(answers)]
+    assert estimate_all(tabulate(*judged, judged=True))["model", "oracle", "judged"].value is None
 
 
 def test_a_difference_is_over_questions_that_both_answered() -> None:

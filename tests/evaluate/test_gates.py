@@ -12,7 +12,7 @@ from raft_cli.evaluate.gates import Gate, GateResult, check_gates, parse_gates
 from raft_cli.evaluate.resample import Pair
 from raft_cli.evaluate.statistics import Difference, Interval
 
-METRICS = {"acc": "up", "grounded_acc": "up", "misled_rate": "down", "quoted_share": "down", "tokens": "neither"}
+METRICS = {"acc": "up", "grounded_acc": "up", "misled_rate": "down", "quoted_share": "down", "prompt_tokens": "neither"}
 CONDITIONS = ("closed", "oracle+4", "distract", "retrieved@5", "pos@0.25")
 
 
@@ -41,8 +41,8 @@ def check(expression: str, figure: Interval | Difference | None) -> GateResult:
         (" base@distract.misled_rate <= 1e-1 ", ("base", "distract", "misled_rate", False, 0.1)),
         ("delta@oracle+4.acc>=-0.02", ("delta", "oracle+4", "acc", True, -0.02)),
         ("model@pos@0.25.acc>=.5", ("model", "pos@0.25", "acc", True, 0.5)),
-        ("model@retrieved@5.tokens<=900", ("model", "retrieved@5", "tokens", False, 900.0)),
-        ("model@retrieved@5.tokens>=9", ("model", "retrieved@5", "tokens", True, 9.0)),
+        ("model@retrieved@5.prompt_tokens<=900", ("model", "retrieved@5", "prompt_tokens", False, 900.0)),
+        ("model@retrieved@5.prompt_tokens>=9", ("model", "retrieved@5", "prompt_tokens", True, 9.0)),
     ],
 )
 def test_expressions_are_read(expression: str, gate: tuple[object, ...]) -> None:
@@ -107,7 +107,7 @@ def test_a_difference_is_judged_by_the_nearer_end_of_its_interval() -> None:
 )
 def test_what_is_not_there_does_not_pass(figure: Interval | Difference | None, message: str) -> None:
     subject = "delta" if isinstance(figure, Difference) else "model"
-    found = check(f"{subject}@oracle+4.acc>=-1", figure)
+    found = check(f"{subject}@oracle+4.acc>={-1 if subject == 'delta' else 0}", figure)
     assert (found.passed, found.message) == (False, message)
 
 
@@ -168,3 +168,17 @@ def test_figures_of_one_run_alone_are_not_compared() -> None:
     now = Stored("d1", "c1", ("q1",), {("model", "closed", "acc"): ((1.0, 1.0),), ("base", "closed", "acc"): (None,)})
     earlier = Stored("d1", "c1", ("q1",), {("model", "oracle", "acc"): ((1.0, 1.0),)})
     assert compare_to(now, earlier, {"q1": "a"}, place="old.json", seed=1).differences == {}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["model@oracle+4.acc>=70", "model@oracle+4.acc>=-0.1", "model@oracle+4.misled_rate<=10", "delta@oracle+4.acc>=-2"],
+)
+def test_a_bound_that_always_or_never_holds_is_refused(expression: str) -> None:
+    with pytest.raises(ConfigError, match=r"is a share, .*0.7 for 70 %"):
+        parse(expression)
+
+
+@pytest.mark.parametrize("expression", ["delta@oracle+4.acc>=-0.02", "model@oracle+4.acc>=0", "model@oracle+4.acc>=1"])
+def test_a_bound_at_the_ends_is_not(expression: str) -> None:
+    assert parse(expression)[0].expression == expression

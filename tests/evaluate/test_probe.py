@@ -7,6 +7,7 @@ import pytest
 
 from raft_cli.chat.flow import Said
 from raft_cli.data import Message
+from raft_cli.errors import ChatError
 from raft_cli.evaluate.probe import Latency, choose_prompts, describe_latency, probe_latency
 from raft_cli.progress import Progress
 
@@ -63,3 +64,15 @@ def test_times_are_told_in_units_that_fit() -> None:
 def test_few_prompts_will_do(count: int) -> None:
     found = probe_latency(Slow(0), PROMPTS[:count], max_tokens=9, progress=Progress(quiet=True))
     assert found.prompts == count and found.first[0] <= found.total[0]
+
+
+def test_an_answer_that_broke_off_is_not_timed() -> None:
+    class Broken(Slow):
+        def stream(
+            self, messages: Sequence[Message], *, max_tokens: int, stop: Sequence[str], say: Callable[[str], object]
+        ) -> Said:
+            say("first")
+            return Said("first", "", "the connection broke")
+
+    with pytest.raises(ChatError, match=r"broke off .*the connection broke"):
+        probe_latency(Broken(0), PROMPTS[:3], max_tokens=9, progress=Progress(quiet=True))

@@ -180,6 +180,15 @@ def test_one_that_is_always_ahead_may_not_always_be() -> None:
     assert (found.value, found.low, found.high) == (1, pytest.approx(0.025 ** (1 / 60)), 1)
 
 
+def test_equal_shares_in_thirds_differ_by_nothing_and_not_by_noise() -> None:
+    """The sum of 1/2 + 1/2 - 3 x 1/3 of one and the same share is not 0 in floating point."""
+    for verdicts in (column([1] * 60), column([0, 1, 1] * 20)):
+        ends, middle = [(0.5, verdicts)] * 2, [(-1 / 3, verdicts)] * 3
+        found = contrast_all([[*ends, *middle]], apart(60), seed=1)[0]
+        assert (found.value, found.p, found.error) == (0, 1, 0)
+        assert found.low is not None and found.high is not None and found.low < -0.05 < 0.05 < found.high
+
+
 def test_what_is_no_share_has_no_such_bound() -> None:
     tokens = column([100, 200] * 30)
     found = compare(tokens, tokens, apart(60), seed=1)

@@ -31,6 +31,7 @@ def render_summary(results: Results) -> str:
         _show_failures(results.failures),
         _show_figures(results),
         _show_grounding(results),
+        _show_judge(results),
         _show_contrasts(results),
         _show_gates(results.gates),
         _show_change(results),
@@ -97,8 +98,30 @@ def _show_figures(results: Results) -> Iterator[str]:
     yield from draw_markdown_table(headers, rows)
     yield ""
     yield "  \n".join(
-        ["In brackets 95 % intervals, from resampling whole passages", *map(escape_markdown, explain_tests(results))]
+        [
+            "In brackets 95 % intervals, from resampling whole passages",
+            "(exact binomial bounds where all or none are right)",
+            *map(escape_markdown, explain_tests(results)),
+        ]
     )
+
+
+def _show_judge(results: Results) -> Iterator[str]:
+    judged = results.judged
+    if judged is None:
+        return
+    labels = label_models(results)
+    rows = [
+        [escape_markdown(name), *(show_interval(results.figures.get((label, name, "judged"))) for label in labels)]
+        for name in results.conditions
+    ]
+    yield "## Right by the judge"
+    yield ""
+    yield from draw_markdown_table(["condition", *labels], rows)
+    yield ""
+    kappa = NOTHING if judged.kappa is None else f"{judged.kappa:.2f}"
+    missing = f", {show_count(judged.failed, 'verdict')} missing" if judged.failed else ""
+    yield f"{escape_markdown(judged.name)}; agreement with `acc_lenient`: kappa {kappa}{missing}"
 
 
 def _star(adjusted: float | None) -> str:
@@ -114,7 +137,9 @@ def explain_tests(results: Results) -> list[str]:
     primary = next((test for test in tested if test.condition == results.primary), None)
     if primary and primary.smallest is not None:
         least = show_points(primary.smallest).lstrip("+")
-        told.append(f"In 80 % of cases a run like this finds {least} points or more ({results.primary})")
+        told.append(
+            f"In 80 % of cases a run like this finds a difference of {least} points or more ({results.primary})"
+        )
     return told
 
 

@@ -4,12 +4,12 @@ import unicodedata
 from collections.abc import Sequence
 
 from raft_cli.evaluate.conditions import POSITIONED, parse_condition
+from raft_cli.evaluate.gates import COUNTS
 from raft_cli.evaluate.statistics import Difference, Interval
 
 NOTHING = "–"  # a figure that is not defined
 STAR = "*"
 SURE = 0.05  # adjusted p below which a difference has a star
-COUNTED = frozenset(("prompt_tokens", "answer_tokens", "final_units", "quote_units"))  # numbers, not shares
 
 _CONTROLS = frozenset(("Cc", "Cs"))
 _TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")  # of writing direction
@@ -53,7 +53,7 @@ def show_points(value: float | None) -> str:
 
 def show_figure(metric: str, figure: Interval | None) -> str:
     """Write a figure by its name: a share with its interval, or a number of tokens or words."""
-    if metric in COUNTED:
+    if metric in COUNTS:
         return show_number(figure.value if figure else None)
     return show_interval(figure)
 
