@@ -10,6 +10,8 @@ from raft_cli.chat.journal import Journal
 from raft_cli.data import Message, Reply, Sampling
 from raft_cli.progress import Progress
 
+_LABEL = 24  # columns
+
 Conversation = tuple[Message, ...]
 Keep = Callable[[int, Reply], None]
 
@@ -65,7 +67,7 @@ class Tally:
         self._progress = progress
         self._started = time.monotonic()
         self._answers = self._tokens = 0
-        progress.open(name, total, "answer")
+        progress.open(shorten_name(name), total, " answer")
 
     def __enter__(self) -> Self:
         return self
@@ -81,3 +83,9 @@ class Tally:
 
     def _note(self) -> str:
         return f"{self._tokens / max(time.monotonic() - self._started, 1e-9):,.0f} tokens/s"
+
+
+def shorten_name(name: str) -> str:
+    """Return a model's name as it fits before a bar: without address, folders and the middle of what is long."""
+    short = name.removeprefix("endpoint:").partition("@http")[0].partition(" at http")[0].rstrip("/").rpartition("/")[2]
+    return short if len(short) <= _LABEL else f"{short[: _LABEL // 2]}…{short[-_LABEL // 2 + 1 :]}"

@@ -55,7 +55,7 @@ def show_comparison(comparison: "Comparison", out: Path | None, *, as_json: bool
     """Print the comparison in two tables, which fit a terminal of 80 columns."""
     import orjson
 
-    from raft_cli.cli.summary import show_group
+    from raft_cli.cli.summary import show_group, show_note
     from raft_cli.cli.tables import show_table
     from raft_cli.evaluate.reports.comparison import HEADERS, build_comparison, explain, name_documents, show_test
     from raft_cli.evaluate.reports.words import clean_text, show_difference, show_interval
@@ -77,7 +77,7 @@ def show_comparison(comparison: "Comparison", out: Path | None, *, as_json: bool
     for line in explain(comparison):
         typer.echo(f"  {clean_text(line)}")
     for warning in comparison.warnings:
-        typer.echo(typer.style("note: ", fg=typer.colors.YELLOW) + clean_text(warning))
+        show_note(clean_text(warning))
     if out:
         typer.echo(f"\nwritten to {out}")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import orjson
 import typer
 
-from raft_cli.cli.summary import show_group
+from raft_cli.cli.summary import show_group, show_note, wrap
 from raft_cli.cli.tables import show_table
 from raft_cli.evaluate.folder import EXAMPLES, PAGE, RESULTS, SUMMARY
 from raft_cli.evaluate.reports.record import build_record, pack_record
@@ -52,8 +52,8 @@ def show_results(results: Results, out: Path, *, as_json: bool) -> None:
     _show_gates(results)
     _show_change(results)
     for warning in results.warnings:
-        typer.echo(typer.style("note: ", fg=typer.colors.YELLOW) + clean_text(warning))
-    typer.echo("\n" + typer.style(clean_text(results.verdict), bold=True))
+        show_note(clean_text(warning))
+    typer.echo("\n" + typer.style(wrap(clean_text(results.verdict)), bold=True))
     typer.echo(f"  look at it    {out / PAGE}")
     typer.echo(f"  all figures   {out / RESULTS}")
     typer.echo(f"  all answers   {out / EXAMPLES}")

@@ -1,6 +1,9 @@
 """What a command prints at its end: aligned figures, warnings, where things lie, the next command."""
 
 import dataclasses
+import shutil
+import sys
+import textwrap
 from collections.abc import Iterable, Sequence
 
 import orjson
@@ -24,7 +27,7 @@ def show_outcome(outcome: Outcome, config: GenerateConfig, *, as_json: bool) -> 
         show_group("Set aside", [(reason, f"{count:,}") for reason, count in outcome.rejects.items()])
     _show_unread(outcome.unread, where=", see rejected.jsonl")
     for warning in outcome.warnings:
-        typer.echo(typer.style("note: ", fg=typer.colors.YELLOW) + warning)
+        show_note(warning)
     typer.echo(f"\n{outcome.total_rows:,} rows in {outcome.out}")
     typer.echo(f"  look at them   {outcome.out / 'report.html'}")
     typer.echo(f"  set aside      {outcome.out / 'rejected.jsonl'}")
@@ -52,6 +55,21 @@ def show_estimate(estimate: Estimate, *, as_json: bool) -> None:
     _show_unread([(reject.source, reject.reason) for reject in estimate.rejects if reject.stage == "read"], where="")
     if estimate.journaled:
         typer.echo("The folder holds replies already; those that fit are reused, so less will be asked.")
+
+
+def show_note(text: str) -> None:
+    """Print what a person should be told."""
+    typer.echo(typer.style("note: ", fg=typer.colors.YELLOW) + wrap(text, hang=6))
+
+
+def wrap(text: str, *, hang: int = 0) -> str:
+    """Return a text broken between words for a terminal, further lines `hang` columns to the right; else as it is."""
+    if not sys.stdout.isatty():
+        return text
+    width = max(40, shutil.get_terminal_size().columns)
+    space = " " * hang
+    lines = textwrap.wrap(space + text, width, subsequent_indent=space, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines)[hang:]
 
 
 def show_group(title: str, lines: Sequence[tuple[str, str]]) -> None:

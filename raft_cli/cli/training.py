@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import orjson
 import typer
 
-from raft_cli.cli.summary import show_group
+from raft_cli.cli.summary import show_group, show_note
 from raft_cli.train.outcome import Outcome
 from raft_cli.train.planning.figures import plan_figures
 from raft_cli.train.prepare import Prepared
@@ -49,4 +49,4 @@ def show_training(outcome: Outcome, *, as_json: bool) -> None:
 
 def _show_notes(notes: Sequence[str]) -> None:
     for note in notes:
-        typer.echo(typer.style("note: ", fg=typer.colors.YELLOW) + note)
+        show_note(note)

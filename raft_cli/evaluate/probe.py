@@ -43,7 +43,7 @@ def probe_latency(
     stream.stream(prompts[0], max_tokens=max_tokens, stop=STOP, say=_hear_nothing)
     times = [
         _time_answer(stream, prompt, max_tokens)
-        for prompt in progress.track(prompts, title=f"latency of {stream.name}", total=len(prompts), unit="answer")
+        for prompt in progress.track(prompts, title=f"latency of {stream.name}", total=len(prompts), unit=" answer")
     ]
     first, total = ([each[at] for each in times] for at in (0, 1))
     return Latency(len(prompts), _spread(first), _spread(total))

@@ -80,7 +80,7 @@ def _grade(sitting: Sitting, progress: Progress) -> list[Answer]:
     items = {item.id: item for item in prepared.exam.items}
     total = sum(len(each.responses) for each in sitting.asked)
     places = [(each, at) for each in sitting.asked for at in range(len(each.responses))]
-    for each, at in progress.track(places, title="grading", total=total, unit="answer"):
+    for each, at in progress.track(places, title="grading", total=total, unit=" answer"):
         case, response = prepared.cases.cases[at], each.responses[at]
         item = items[case.item_id]
         grade = None if response.error else grade_response(item, case, response)
