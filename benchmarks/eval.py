@@ -4,8 +4,9 @@
     python benchmarks/eval.py --endpoint
     python benchmarks/eval.py --score             # 2,000 answers on file: from the command to the written report
 
-The model is made on the spot: 10 million random weights, answers of different lengths. Prompts are those of two
-conditions: no document (some 40 tokens), and five documents (some 700). The server takes 200 ms a reply in 64 slots.
+The model is made on the spot: 10 million random weights, answers of different lengths. Prompts have no document (some
+40 tokens), five documents (some 700), or are those of `raft eval` as it is by default. The server takes 200 ms a reply
+in 64 slots.
 """
 
 import argparse
@@ -43,6 +44,7 @@ from raft_cli.train.tiny import write_tiny_model  # noqa: E402
 HIDDEN, LAYERS, LIMIT = 320, 8, 256
 HEADS = {"num_attention_heads": 5, "num_key_value_heads": 1, "head_dim": 64}  # shared as in models of today
 ENDS = 8  # tokens of 2,048 that end a turn: an answer has some 150, as a chain of thought with its quotes
+MIXES = {"no document": (0,), "five documents": (5,), "the four conditions of quick": (0, 1, 5, 5)}
 LATENCY, SLOTS = 0.2, 64
 PASSAGES, QUESTIONS = 1000, 250  # and four conditions, two models: 2,000 answers
 Prompts = list[tuple[Message, ...]]
@@ -140,8 +142,9 @@ def compare_local(questions: int, repeat: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         model = write_model(folder / "model")
-        for title, documents in (("no document", 0), ("five documents", 5)):
-            prompts = make_prompts(questions, documents)
+        for title, counts in MIXES.items():
+            each = questions // len(counts)
+            prompts = [prompt for documents in counts for prompt in make_prompts(each, documents)]
             ways: dict[str, Callable[[Prompts], tuple[float, list[int]]]] = {
                 "generate(), one by one": lambda asked: answer_plainly(model, asked),
                 "ours, one by one": lambda asked: answer_ours(model, asked, folder, 1),
@@ -156,7 +159,7 @@ def compare_local(questions: int, repeat: int) -> None:
                     lengths.append(said)
             same = all(each == lengths[0] for each in lengths)
             slowest, tokens = statistics.median(seconds["generate(), one by one"]), sum(lengths[0])
-            print(f"\n{title}: {questions} questions, {tokens:,} tokens of answers; equal lengths: {same}")
+            print(f"\n{title}: {len(prompts)} prompts, {tokens:,} tokens of answers; equal lengths: {same}")
             for way, each in seconds.items():
                 took = statistics.median(each)
                 print(f"{way:24}{took:8.2f} s{tokens / took:9,.0f} tokens/s{slowest / took:7.2f} x")
