@@ -143,8 +143,8 @@ def compare_local(questions: int, repeat: int) -> None:
         folder = Path(name)
         model = write_model(folder / "model")
         for title, counts in MIXES.items():
-            each = questions // len(counts)
-            prompts = [prompt for documents in counts for prompt in make_prompts(each, documents)]
+            share = questions // len(counts)
+            prompts = [prompt for documents in counts for prompt in make_prompts(share, documents)]
             ways: dict[str, Callable[[Prompts], tuple[float, list[int]]]] = {
                 "generate(), one by one": lambda asked: answer_plainly(model, asked),
                 "ours, one by one": lambda asked: answer_ours(model, asked, folder, 1),
