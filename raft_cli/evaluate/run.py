@@ -15,7 +15,7 @@ from raft_cli.evaluate.prepare import Prepared, prepare_exam
 from raft_cli.evaluate.reports.write import write_report
 from raft_cli.evaluate.results import Answer, Results
 from raft_cli.evaluate.score import grade_response
-from raft_cli.evaluate.selfcheck import Failure, check_scoring
+from raft_cli.evaluate.selfcheck import Failure, check_scoring, choose_probed
 from raft_cli.evaluate.sitting import Sitting, ask_models
 from raft_cli.progress import Clock, Progress
 from raft_cli.prompts import load_prompts
@@ -89,11 +89,9 @@ def _grade(sitting: Sitting, progress: Progress) -> list[Answer]:
 
 
 def _check(prepared: Prepared) -> tuple[Failure, ...]:
-    """Grade known answers to the very questions of this run, of many an even part, each under all its conditions."""
-    items, cases = prepared.exam.items, prepared.cases.cases
-    stride = -(-len(cases) // _PROBED)
-    probed = {item.id for item in items[::stride]}
-    return check_scoring(items, [case for case in cases if case.item_id in probed])
+    """Grade known answers to the very questions of this run, of many an even part."""
+    items = prepared.exam.items
+    return check_scoring(items, choose_probed(items, prepared.cases.cases, _PROBED))
 
 
 def _judge(answers: Sequence[Answer], config: EvalConfig, journal: Journal, progress: Progress) -> Verdicts | None:

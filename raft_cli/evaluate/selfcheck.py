@@ -58,6 +58,13 @@ class _Probe:
     expected: Mapping[str, float]
 
 
+def choose_probed(items: Sequence[Item], cases: Sequence[Case], most: int) -> list[Case]:
+    """Return about `most` cases at the most: those of evenly spread questions, each under all its conditions."""
+    stride = -(-len(cases) // most)
+    probed = {item.id for item in items[::stride]}
+    return [case for case in cases if case.item_id in probed]
+
+
 def check_scoring(
     items: Sequence[Item], cases: Sequence[Case], *, scorer: Scorer = SCORER, measured: Measure = measure
 ) -> tuple[Failure, ...]:

@@ -26,7 +26,7 @@ from raft_cli.evaluate.items import read_exam
 from raft_cli.evaluate.prepare import Prepared, prepare_exam
 from raft_cli.evaluate.records import Response
 from raft_cli.evaluate.results import MODEL
-from raft_cli.evaluate.run import _check
+from raft_cli.evaluate.selfcheck import choose_probed
 from raft_cli.evaluate.sitting import _without
 from raft_cli.evaluate.verdict import tell_verdict
 from raft_cli.store import write_lines
@@ -129,20 +129,12 @@ def test_a_condition_that_nobody_is_left_under_decides_nothing(tmp_path: Path) -
 # The self-check of a large run
 
 
-def test_the_self_check_of_a_large_run_looks_at_every_condition(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_self_check_of_a_large_run_looks_at_every_condition(tmp_path: Path) -> None:
     prepared = prepare(write_long(tmp_path), conditions="closed,oracle,oracle+1,oracle+4", limit=0)
-    seen: list[str] = []
-
-    def watch(items: object, cases: list[Any]) -> tuple[()]:
-        seen.extend(case.condition for case in cases)
-        return ()
-
-    monkeypatch.setattr("raft_cli.evaluate.run._PROBED", 24)
-    monkeypatch.setattr("raft_cli.evaluate.run.check_scoring", watch)
-    assert not _check(prepared)
-    assert Counter(seen) == dict.fromkeys(("closed", "oracle", "oracle+1", "oracle+4"), 6)
+    chosen = choose_probed(prepared.exam.items, prepared.cases.cases, 24)
+    asked = Counter(case.condition for case in chosen)
+    assert asked == dict.fromkeys(("closed", "oracle", "oracle+1", "oracle+4"), 6)
+    assert choose_probed(prepared.exam.items, prepared.cases.cases, 10_000) == list(prepared.cases.cases)
 
 
 # The folder
