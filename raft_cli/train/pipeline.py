@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
+from traceback import clear_frames
 
 from raft_cli.config.train import TrainConfig
 from raft_cli.errors import ConfigError, Interrupted, RaftError, TrainingError
@@ -181,8 +182,10 @@ def _reported(out: Path, data: Path, config: TrainConfig, prepared: Prepared, pr
     """Leave a report of what was trained so far, when training stops before its end."""
     try:
         yield
-    except (RaftError, KeyboardInterrupt):
-        with suppress(RaftError):  # a full disk, perhaps: what stopped training matters more
+    except (RaftError, KeyboardInterrupt) as error:
+        for each in (error, error.__cause__):  # their frames hold model and tensors: perhaps there is no memory left
+            clear_frames(each.__traceback__ if each else None)
+        with suppress(RaftError, MemoryError):  # a full disk, perhaps: what stopped training matters more
             if metrics := read_metrics(out):
                 manifest = build_manifest(out, data, config, prepared, read_recipe(out))
                 write_text(out / "report.html", render_report(manifest, metrics))

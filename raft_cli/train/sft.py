@@ -51,7 +51,7 @@ def train(run: Path, recipe: Recipe, progress: Progress) -> None:
                 trainer.state = TrainerState.load_from_json(str(last / "trainer_state.json"))
             if step < recipe.steps and not watch.is_spent(trainer.state):
                 trainer.train(resume_from_checkpoint=str(last) if step else None)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
+        except (torch.OutOfMemoryError, RuntimeError, MemoryError) as error:
             raise _explain(error, recipe) from error
         finally:
             progress.close()
@@ -183,8 +183,8 @@ def _write_result(run: Path, trainer: RaftTrainer, watch: Watch) -> None:
 
 def _explain(error: Exception, recipe: Recipe) -> Exception:
     """Return what to tell a person whose device ran out of memory; other errors stay as they are."""
-    text = str(error)
-    if not isinstance(error, torch.OutOfMemoryError) and "can't allocate memory" not in text:
+    text = str(error) or "no memory left on this machine"
+    if not isinstance(error, torch.OutOfMemoryError | MemoryError) and "can't allocate memory" not in text:
         return error
     ways = [f"--micro-tokens {max(16, recipe.micro_tokens // 2)}"]
     if not recipe.checkpointing:

@@ -1,5 +1,7 @@
 """What is settled before the first step: what a run is, what of it may change, what is written down first."""
 
+import gc
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,11 +9,20 @@ import pytest
 from test_drill_train import write_data
 
 from raft_cli.config.train import TrainConfig
-from raft_cli.errors import ConfigError, MissingExtra
+from raft_cli.errors import ConfigError, MissingExtra, TrainingError
+from raft_cli.progress import Progress
 from raft_cli.store import read_json, write_json
 from raft_cli.train.data.shelf import Shelf
 from raft_cli.train.outcome import build_manifest, take_weights
-from raft_cli.train.pipeline import check_start, describe_run, note_disk, plan_run, resume_recipe, write_down
+from raft_cli.train.pipeline import (
+    check_start,
+    describe_run,
+    note_disk,
+    plan_run,
+    resume_recipe,
+    train_student,
+    write_down,
+)
 from raft_cli.train.prepare import Prepared, check_installed, choose_validation, group_training, group_validation
 from raft_cli.train.tiny import write_tiny_model
 from raft_cli.train.worker import read_recipe
@@ -113,6 +124,36 @@ def test_a_disk_too_small_for_the_checkpoints_is_told(places: tuple[Path, Path],
     large = replace(prepared.plan, checkpoint=1 << 60)
     (said,) = note_disk(tmp_path, large, prepared.recipe)
     assert "may fill the disk: 5,368,709,120.0 GiB more are needed" in said and str(tmp_path) in said
+
+
+def test_memory_that_ran_out_is_let_go_and_told_even_if_there_is_none_for_the_report(
+    places: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    class Weights:
+        """What a training process holds."""
+
+    held: list[weakref.ref[Weights]] = []
+
+    def run_out(run: Path, *_: object, **__: object) -> None:
+        weights = Weights()
+        held.append(weakref.ref(weights))
+        (run / "metrics.jsonl").write_text('{"step": 1, "loss": 2.0}\n', encoding="utf-8")
+        try:
+            raise RuntimeError("can't allocate memory")
+        except RuntimeError as error:
+            raise TrainingError("not enough memory") from error
+
+    def write_page(*_: object) -> str:
+        gc.collect()
+        assert held and held[0]() is None
+        raise MemoryError
+
+    monkeypatch.setattr("raft_cli.train.pipeline.launch", run_out)
+    monkeypatch.setattr("raft_cli.train.pipeline.render_report", write_page)
+    config = TrainConfig(model=str(places[1]), device="cpu", max_steps=2)
+    with pytest.raises(TrainingError, match="not enough memory"):
+        train_student(places[0], tmp_path / "run", config, Progress())
+    assert held and "curves so far" not in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("begun", [{"processes": 8}, {"device": "cuda"}])
