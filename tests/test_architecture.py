@@ -14,7 +14,20 @@ LAYERS = {
     4: {"__main__", "cli"},
     3: {"generate", "train", "evaluate"},
     2: {"corpus", "chat"},
-    1: {"prompts", "student", "cot", "store", "config", "progress", "project", "model", "template", "weights", "locks"},
+    1: {
+        "prompts",
+        "student",
+        "cot",
+        "store",
+        "config",
+        "progress",
+        "project",
+        "model",
+        "template",
+        "weights",
+        "locks",
+        "base",
+    },
     0: {"__init__", "data", "errors", "resources", "language"},
 }
 APART = ({"generate", "train", "evaluate"}, {"corpus", "chat"})  # folders of one layer that do not know each other
@@ -43,8 +56,10 @@ STAGES = {
 COMPOSERS = {"pipeline", "paid", "teach", "assemble"}
 STAGE_FUNCTIONS = {"ask_questions", "answer_question", "find_alike", "split_questions", "mix_rows", "plan_tasks"}
 
-# What runs inside a training process imports torch at its top; everything else imports these late.
-TORCH_MODULES = {f"train.{name}" for name in ("attention", "distribute", "load", "sft", "trainer", "watch")}
+# What runs beside a model only imports torch at its top; everything else imports these late.
+TORCH_MODULES = {"chat.kv_cache"} | {
+    f"train.{name}" for name in ("attention", "distribute", "load", "sft", "trainer", "watch")
+}
 HEAVY = set(
     "torch transformers trl peft datasets accelerate openai tiktoken tokenizers aiohttp httpx httpx2 numpy xxhash "
     "semantic_text_splitter pypdfium2 selectolax docx pptx lxml python_calamine chardet jinja2".split()

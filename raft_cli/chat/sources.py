@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raft_cli.base import check_base, find_base
 from raft_cli.data import make_id
 from raft_cli.errors import DatasetError, ModelError
 from raft_cli.model import ModelFolder, find_model
@@ -71,28 +72,12 @@ def _find_adapted(name: str, base: str, lying: Mapping[str, ModelFolder]) -> Sou
         raise ModelError(f"{run} has lost its {_ADAPTER}; train again, or copy it back")
     if settings.get("peft_type") != "LORA":
         raise ModelError(f"{run} holds a {settings.get('peft_type')} adapter; only LoRA adapters are loaded")
-    expected = str(known.get("weights") or "")
-    model = find_model(base, weights=True) if base else lying.get(expected) or _find_base(run, known, settings)
-    weights = hash_weights(model.path)
-    if expected and weights != expected:
-        raise ModelError(
-            f"{model.path} holds other weights than those {run} was trained on (SHA-256 {expected[:12]}…, revision "
-            f"{known.get('revision') or 'not recorded'}); point to those with --base PATH_OR_ID"
-        )
+    found = find_model(base, weights=True) if base else lying.get(str(known.get("weights")))
+    model = found or find_base(run, known, otherwise=str(settings.get("base_model_name_or_path") or ""))
+    weights = check_base(run, known, model)
     own = any((run / file).is_file() for file in ("tokenizer.json", "tokenizer_config.json"))
     digest = f"{hash_file(run / _ADAPTER)} {make_id((run / _SETTINGS).read_text(encoding='utf-8'))}"
     return Source(name, run if own else model.path, model, weights, run, digest)
-
-
-def _find_base(run: Path, known: Mapping[str, Any], settings: Mapping[str, Any]) -> ModelFolder:
-    """Return the base where it lay in training, else by its name."""
-    path = str(known.get("path") or "")
-    lies = bool(path) and Path(path).is_dir()
-    name = path if lies else str(known.get("name") or settings.get("base_model_name_or_path") or path)
-    try:
-        return find_model(name, weights=True, revision="" if lies else str(known.get("revision") or ""))
-    except ModelError as error:
-        raise ModelError(f"the base of {run} is not found; point to it with --base PATH_OR_ID\n{error}") from error
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raft_cli.base import check_base, find_base
 from raft_cli.errors import ModelError
 from raft_cli.model import ModelFolder, find_model
 from raft_cli.store import read_json
 from raft_cli.train.merging.adapter import WEIGHTS, Adapter, read_adapter
 from raft_cli.train.merging.shards import Stored, read_stored
-from raft_cli.weights import hash_weights, list_shards
+from raft_cli.weights import list_shards
 
 MANIFEST = "manifest.json"
 
@@ -32,20 +33,13 @@ class Match:
     obstacle: str
 
 
-def find_base(run: Path, manifest: Mapping[str, Any], given: str) -> ModelFolder:
-    """Return the base model of a run: as given, else where it lay in training, else by its name.
+def choose_base(run: Path, manifest: Mapping[str, Any], given: str) -> ModelFolder:
+    """Return the base model to merge a run into: as given, else as the run remembers it.
 
     Raises:
         ModelError: It is nowhere, or quantised.
     """
-    known = manifest.get("base") or {}
-    path = str(known.get("path") or "")
-    lies = bool(path) and Path(path).is_dir()
-    name = given or (path if lies else str(known.get("name") or path))
-    try:
-        folder = find_model(name, weights=True, revision="" if given or lies else str(known.get("revision") or ""))
-    except ModelError as error:
-        raise ModelError(f"the base of {run} is not found; point to it with --base PATH_OR_ID\n{error}") from error
+    folder = find_model(given, weights=True) if given else find_base(run, manifest.get("base") or {})
     if folder.config.get("quantization_config"):
         raise ModelError(
             f"{folder.name} is a quantised model, and merging into it would lose accuracy; point to the same model in "
@@ -95,11 +89,7 @@ def match_run(run: Path, manifest: Mapping[str, Any], base: ModelFolder) -> Matc
     tied = base.config.get("tie_word_embeddings") or "lm_head.weight" not in stored
     if tied and (odd := [name for name in (*adapter.layers, *adapter.others) if "lm_head" in name or "embed" in name]):
         raise ModelError(f"{run} changes {odd[0]}, which {base.name} uses for input and output; serve it unmerged")
-    if known.get("weights") and hash_weights(base.path) != known["weights"]:
-        raise ModelError(
-            f"{base.path} holds other weights than those {run} was trained on (SHA-256 {known['weights'][:12]}…, "
-            f"revision {known.get('revision') or 'not recorded'}); point to those with --base PATH_OR_ID"
-        )
+    check_base(run, known, base)
     renamed = [name for name in adapter.layers if name not in stored]
     obstacle = adapter.obstacle or (f"the base stores {renamed[0]} under another name" if renamed else "")
     return Match(run, manifest, adapter, base, stored, obstacle)

@@ -17,7 +17,7 @@ from raft_cli.errors import ConfigError, MissingExtra, ModelError
 from raft_cli.progress import Progress
 from raft_cli.store import read_json, write_json, write_text
 from raft_cli.train.merging.adapter import WEIGHTS
-from raft_cli.train.merging.match import MANIFEST, Match, find_base, match_run, read_run
+from raft_cli.train.merging.match import MANIFEST, Match, choose_base, match_run, read_run
 from raft_cli.train.merging.place import check_free, make_folder
 from raft_cli.train.merging.shards import PRECISIONS, name_type, read_stored, rewrite_shard, write_index
 from raft_cli.train.merging.unload import merge_with_peft
@@ -89,7 +89,7 @@ def merge_run(
         raise MissingExtra("raft merge needs torch and peft: pip install 'raft-cli[train]'")
     check_free(out)
     manifest = read_run(run)
-    match = match_run(run, manifest, find_base(run, manifest, base))
+    match = match_run(run, manifest, choose_base(run, manifest, base))
     with make_folder(out) as part:
         _check_space(part, match, precision)
         if match.obstacle:
