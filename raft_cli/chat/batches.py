@@ -12,9 +12,11 @@ from raft_cli.chat.holder import free_memory
 from raft_cli.errors import ModelError
 
 Ids = Sequence[int]
+Step = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
 Ended = Callable[[int, list[int]], None]
 
 _CPU_TOKENS = 16_384  # of prompts and answers together in a batch
+_READ_CPU, _READ_GPU = 1024, 16_384  # tokens of prompts read at once
 _SHARE = 0.5  # of free memory
 _WIDTHS = 24  # numbers as wide as a hidden state that a token takes while a prompt is read (a 7B model takes 20)
 
@@ -90,14 +92,13 @@ def continue_together(
     import torch
 
     with torch.inference_mode():
-        rows, said = list(prompts), {place: list[int]() for place in prompts}
-        tokens, mask = _pad(list(prompts.values()), model.device)
-        positions = (mask.cumsum(-1) - 1).clamp(min=0)
-        step, cache = _prepare(model), None
-        while rows:
-            scores, cache = step(tokens, mask, positions, cache)
-            if mask.shape[1] == tokens.shape[1] and scores.isnan().any():
-                raise ModelError("the model gives no numbers (NaN); its weights are damaged, or need --dtype fp32")
+        rows, said, step = list(prompts), {place: list[int]() for place in prompts}, _prepare(model)
+        mask = _pad(list(prompts.values()), model.device)[1]
+        scores, cache = _read(model, step, list(prompts.values()), room=limit)
+        if scores.isnan().any():
+            raise ModelError("the model gives no numbers (NaN); its weights are damaged, or need --dtype fp32")
+        positions = mask.sum(-1, keepdim=True) - 1
+        while True:
             drawn = choose(scores)
             for place, token in zip(rows, drawn.tolist(), strict=True):
                 said[place].append(token)
@@ -107,11 +108,13 @@ def continue_together(
             left = [row for row, stops in enumerate(over) if not stops]
             if len(left) < len(rows):
                 rows = [rows[row] for row in left]
+                if not rows:
+                    return
                 kept = torch.tensor(left, dtype=torch.long, device=model.device)
                 drawn, mask, positions = drawn[kept], mask[kept], positions[kept]
                 cache.reorder_cache(kept)
-            tokens, positions = drawn[:, None], positions[:, -1:] + 1
-            mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+            positions, mask = positions + 1, torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
+            scores, cache = step(drawn[:, None], mask, positions, cache)
 
 
 def choose_budget(model: Any) -> int:  # noqa: ANN401
@@ -128,6 +131,34 @@ def choose_budget(model: Any) -> int:  # noqa: ANN401
     return max(1, int(_SHARE * free / (numbers * model.dtype.itemsize)))
 
 
+def _read(model: Any, step: Step, prompts: Sequence[Ids], *, room: int) -> tuple[Any, Any]:  # noqa: ANN401
+    """Read prompts, longest first, and return the scores of the tokens after them and the cache of all.
+
+    Parts of like length are read one after the other, since padding, masks and large tensors cost time; but all at
+    once where a model keeps more or less than keys and values of every token.
+    """
+    import torch
+    from transformers.cache_utils import DynamicCache
+
+    from raft_cli.chat.kv_cache import is_plain, put_together
+
+    def read(part: Sequence[Ids]) -> tuple[Any, Any]:
+        tokens, mask = _pad(part, model.device)
+        return step(tokens, mask, (mask.cumsum(-1) - 1).clamp(min=0), None)
+
+    if not is_plain(DynamicCache(config=model.config)):
+        return read(prompts)
+    most = max(1, (_READ_CPU if model.device.type == "cpu" else _READ_GPU) // len(prompts[0]))
+    scores, parts = [], []
+    for start in range(0, len(prompts), most):
+        seen, cache = read(prompts[start : start + most])
+        if not is_plain(cache):  # in spite of its configuration
+            return read(prompts)
+        scores.append(seen)
+        parts.append(cache)
+    return torch.cat(scores), put_together(parts, room)
+
+
 def _pad(prompts: Sequence[Ids], device: Any) -> tuple[Any, Any]:  # noqa: ANN401
     """Return token ids and mask with the prompts flush right, so that what follows is in line; nobody sees the rest."""
     import torch
@@ -138,7 +169,7 @@ def _pad(prompts: Sequence[Ids], device: Any) -> tuple[Any, Any]:  # noqa: ANN40
     return tokens, mask
 
 
-def _prepare(model: Any) -> Callable[[Any, Any, Any, Any], tuple[Any, Any]]:  # noqa: ANN401
+def _prepare(model: Any) -> Step:  # noqa: ANN401
     """Return a function from tokens, mask, positions and cache to scores of the next tokens and the cache."""
     taken = inspect.signature(model.forward).parameters
 

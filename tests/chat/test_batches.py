@@ -44,6 +44,7 @@ class Adder:
     """A model whose next token follows from the sum of all before it, and whose memory holds `room` tokens."""
 
     device = torch.device("cpu")
+    config: Any = None
 
     def __init__(self, room: int, *, real: bool = False) -> None:
         self.room, self.real = room, real
@@ -132,6 +133,7 @@ def test_no_numbers_are_an_error_for_people() -> None:
 
 
 FAMILIES = {
+    "shared heads": lambda: transformers.LlamaConfig(**WIDE),
     "absolute positions": lambda: transformers.GPT2Config(n_embd=32, n_layer=2, n_head=4, initializer_range=0.3),
     "alibi": lambda: transformers.BloomConfig(hidden_size=32, n_layer=2, n_head=4, initializer_range=0.3),
     "a sliding window": lambda: transformers.MistralConfig(**WIDE, sliding_window=16),
@@ -149,6 +151,26 @@ def test_batches_of_many_families_give_what_single_prompts_give(family: str) -> 
     model = transformers.AutoModelForCausalLM.from_config(config).eval()
     single, batched = answer(model, 1), answer(model, 100_000)
     assert single == batched and len({tuple(ids) for ids in single.values()}) > 25
+
+
+def test_prompts_are_read_in_parts_of_like_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(**WIDE, vocab_size=VOCABULARY)
+    model: Any = transformers.AutoModelForCausalLM.from_config(config).eval()
+    single, shapes = answer(model, 1), list[tuple[int, int]]()
+    monkeypatch.setattr("raft_cli.chat.batches._READ_CPU", 128)
+    model.register_forward_pre_hook(lambda _, __, named: shapes.append(named["input_ids"].shape), with_kwargs=True)
+    assert answer(model, 100_000) == single
+    parts = [shape for shape in shapes if shape[1] > 1]
+    assert len(parts) > 10 and sum(rows for rows, _ in parts) == len(PROMPTS)
+    assert max(rows * width for rows, width in parts) <= 128
+
+
+def test_a_cache_of_another_kind_than_foreseen_is_made_of_all_prompts_at_once() -> None:
+    model = Adder(10_000)
+    model.config = transformers.LlamaConfig(**WIDE)
+    assert answer(model, 100_000) == answer(Adder(10_000), 1)
+    assert model.rows[:2] == [17, len(PROMPTS)]
 
 
 def test_a_model_without_cache_says_so() -> None:
