@@ -18,10 +18,10 @@ class RoomyLayer(DynamicLayer):  # type: ignore[misc]
 
     def __init__(self, parts: Sequence[DynamicLayer], room: int) -> None:
         super().__init__()
-        filled = [(part.keys, part.values) for part in parts if part.keys is not None and part.values is not None]
-        self.lazy_initialization(*filled[0])
-        self._width = max(keys.shape[2] for keys, _ in filled)
-        self._keys, self._values = (_stack([pair[which] for pair in filled], self._width, room) for which in (0, 1))
+        keys, values = [part.keys for part in parts], [part.values for part in parts]
+        self.dtype, self.device, self.is_initialized = keys[0].dtype, keys[0].device, True
+        self._width = max(each.shape[2] for each in keys)
+        self._keys, self._values = _stack(keys, self._width, room), _stack(values, self._width, room)
         self._show()
 
     def update(
@@ -59,17 +59,17 @@ def put_together(parts: Sequence[Cache], room: int) -> Cache:
     The parts are emptied on the way: memory holds one layer twice at most.
     """
     layers = []
-    for number in range(len(parts[0].layers)):
-        layers.append(RoomyLayer([part.layers[number] for part in parts], room))
+    for number, first in enumerate(parts[0].layers):
+        layers.append(RoomyLayer([part.layers[number] for part in parts], room) if first.is_initialized else first)
         for part in parts:
-            part.layers[number] = DynamicLayer()
+            part.layers[number] = None
     return Cache(layers=layers)
 
 
 def _stack(parts: Sequence[torch.Tensor], width: int, room: int) -> torch.Tensor:
     """Return (rows, heads, width + room, size). What nobody wrote is 0: a mask does not hide what is no number."""
-    rows, (_, heads, _, size) = sum(map(len, parts)), parts[0].shape
-    stacked = parts[0].new_zeros(rows, heads, width + room, size)
+    _, heads, _, size = parts[0].shape
+    stacked = parts[0].new_zeros(sum(map(len, parts)), heads, width + room, size)
     start = 0
     for part in parts:
         stacked[start : start + len(part), :, width - part.shape[2] : width] = part
