@@ -105,6 +105,13 @@ class EvalConfig:
     )
     gate_judge: bool = option(False, "Let gates on the judge's figure fail the run; else they warn.", _JUDGE)
 
+    refusal_phrase: list[str] | None = option(  # noqa: RUF009 - as every option
+        None,
+        "Further way to begin an answer that declines, beside those known in ten languages; may be given several "
+        "times.",
+        _GATES,
+        metavar="TEXT",
+    )
     fail_under: list[str] | None = option(  # noqa: RUF009 - as every option
         None,
         "Gate, as model@oracle+4.grounded_acc>=0.7 or delta@oracle+4.acc>=-0.02 (tests the interval's lower end); may "
@@ -141,6 +148,8 @@ class EvalConfig:
             raise ConfigError("--model is missing: a folder of raft train, a model, or endpoint:MODEL@URL")
         if self.model == self.baseline:
             raise ConfigError("--baseline is the same as --model; name the untuned model")
+        if not all(map(str.strip, self.refusal_phrase or ())):
+            raise ConfigError("--refusal-phrase is empty: every answer would begin with it")
         if self.judge_labels and not self.judge:
             raise ConfigError("--judge-labels measures a judge: give --judge as well")
         try:

@@ -7,7 +7,7 @@ A phrase counts where it makes up the whole answer, begins it, or (Japanese, Kor
 import re
 from collections.abc import Sequence
 
-from raft_cli.evaluate.normalise import clean
+from raft_cli.evaluate.normalise import SINGLE, clean
 
 _SOURCES = "(?:documents?|contexts?|passages?|texts?|articles?|excerpts?|information|sources?|material|documentation)"
 _THESE = rf"(?:the|these|this|those|any|any of the) (?:\w+ ){{0,2}}{_SOURCES}"
@@ -91,7 +91,13 @@ def is_refusal(text: str, phrases: Sequence[str] = ()) -> bool:
         phrases: Further ways to begin a refusal.
     """
     said = clean(text[:_LONGEST])
-    if any(said.startswith(clean(phrase)) for phrase in phrases):
+    if any(_begins(said, clean(phrase)) for phrase in phrases):
         return True
     match = _REFUSAL.match(said)
     return match is not None and not _YET.search(said, match.end())
+
+
+def _begins(said: str, phrase: str) -> bool:
+    """Tell whether a text begins with a phrase, whose last word ends there: "pass" does not begin "passengers"."""
+    inside = said.startswith(phrase) and re.match(f"[^\\W{SINGLE}]{{2}}", said[len(phrase) - 1 :])
+    return said.startswith(phrase) and not inside

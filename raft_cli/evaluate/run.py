@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from raft_cli.chat.journal import Journal
@@ -12,9 +13,10 @@ from raft_cli.evaluate.folder import check_folder, name_report, open_answers
 from raft_cli.evaluate.judge import decide, make_query
 from raft_cli.evaluate.outcome import Ground, sum_up
 from raft_cli.evaluate.prepare import Prepared, prepare_exam
+from raft_cli.evaluate.refusal import is_refusal
 from raft_cli.evaluate.reports.write import write_report
 from raft_cli.evaluate.results import Answer, Results
-from raft_cli.evaluate.score import grade_response
+from raft_cli.evaluate.score import SCORER, Scorer, grade_response
 from raft_cli.evaluate.selfcheck import Failure, check_scoring, choose_probed
 from raft_cli.evaluate.sitting import Sitting, ask_models
 from raft_cli.progress import Clock, Progress
@@ -39,8 +41,9 @@ def evaluate_models(data: Path, out: Path, config: EvalConfig, progress: Progres
     try:
         sitting = ask_models(prepared, config, journal, progress)
         clock.mark("asking")
-        answers = _grade(sitting, progress)
-        failures = _check(sitting.prepared)
+        scorer = choose_scorer(config)
+        answers = _grade(sitting, scorer, progress)
+        failures = _check(sitting.prepared, scorer)
         clock.mark("grading")
         verdicts = _judge(answers, config, journal, progress)
         clock.mark("judging")
@@ -75,7 +78,12 @@ def judge_outcome(results: Results) -> None:
         raise Incomplete(f"{what} are missing, more than 1 %; the report is written, and says which")
 
 
-def _grade(sitting: Sitting, progress: Progress) -> list[Answer]:
+def choose_scorer(config: EvalConfig) -> Scorer:
+    """Return what grades, with the person's own ways to decline."""
+    return replace(SCORER, refuses=partial(is_refusal, phrases=tuple(config.refusal_phrase or ())))
+
+
+def _grade(sitting: Sitting, scorer: Scorer, progress: Progress) -> list[Answer]:
     prepared, answers = sitting.prepared, list[Answer]()
     items = {item.id: item for item in prepared.exam.items}
     total = sum(len(each.responses) for each in sitting.asked)
@@ -83,15 +91,16 @@ def _grade(sitting: Sitting, progress: Progress) -> list[Answer]:
     for each, at in progress.track(places, title="grading", total=total, unit=" answer"):
         case, response = prepared.cases.cases[at], each.responses[at]
         item = items[case.item_id]
-        grade = None if response.error else grade_response(item, case, response)
+        grade = None if response.error else grade_response(item, case, response, scorer=scorer)
         answers.append(Answer(each.examinee.label, item, case, each.prompts[at], response, grade))
     return answers
 
 
-def _check(prepared: Prepared) -> tuple[Failure, ...]:
+def _check(prepared: Prepared, scorer: Scorer) -> tuple[Failure, ...]:
     """Grade known answers to the very questions of this run, of many an even part."""
     items = prepared.exam.items
-    return check_scoring(items, choose_probed(items, prepared.cases.cases, _PROBED))
+    probed = choose_probed(items, prepared.cases.cases, _PROBED)
+    return check_scoring(items, probed, scorer=scorer, declines=scorer.refuses)
 
 
 def _judge(answers: Sequence[Answer], config: EvalConfig, journal: Journal, progress: Progress) -> Verdicts | None:

@@ -66,19 +66,27 @@ def choose_probed(items: Sequence[Item], cases: Sequence[Case], most: int) -> li
 
 
 def check_scoring(
-    items: Sequence[Item], cases: Sequence[Case], *, scorer: Scorer = SCORER, measured: Measure = measure
+    items: Sequence[Item],
+    cases: Sequence[Case],
+    *,
+    scorer: Scorer = SCORER,
+    measured: Measure = measure,
+    declines: Callable[[str], bool] = is_refusal,
 ) -> tuple[Failure, ...]:
     """Return every figure that known answers to these cases get wrong; nothing when the scores can be believed.
+
+    Args:
+        declines: What reads like a refusal to this evaluation: where a gold does, no answer is one.
 
     Raises:
         KeyError: A case belongs to none of the items.
     """
     by_id = {item.id: item for item in items}
-    others = _find_others(items)
+    others = _find_others(items, declines)
     tally: dict[tuple[str, str], list[tuple[str, float, Ratio | None]]] = defaultdict(list)
     for case in cases:
         item = by_id[case.item_id]
-        for probe in _make_probes(item, case, others.get(item.id)):
+        for probe in _make_probes(item, case, others.get(item.id), declines):
             response = Response(probe.text, "stop", 1, 1)
             grade = grade_response(item, case, response, scorer=scorer)
             for metric, expected in probe.expected.items():
@@ -99,7 +107,7 @@ def _judge(probe: str, metric: str, rows: Sequence[tuple[str, float, Ratio | Non
     return Failure(probe, metric, expected, found, len(rows), example)
 
 
-def _find_others(items: Sequence[Item]) -> dict[str, str]:
+def _find_others(items: Sequence[Item], declines: Callable[[str], bool]) -> dict[str, str]:
     """Return for each question the gold of the next one that shares no token with its own; none for some."""
     found = {}
     for at, item in enumerate(items):
@@ -107,7 +115,7 @@ def _find_others(items: Sequence[Item]) -> dict[str, str]:
         own = _tokens(item.golds, rules)
         for step in range(1, min(len(items), 50)):
             other = items[(at + step) % len(items)].golds[0]
-            if not own & _tokens((other,), rules) and not is_refusal(other):
+            if not own & _tokens((other,), rules) and not declines(other):
                 found[item.id] = other
                 break
     return found
@@ -117,15 +125,15 @@ def _tokens(golds: Sequence[str], rules: Rules) -> set[str]:
     return {token for gold in golds for token in tokenise(gold, rules)}
 
 
-def _make_probes(item: Item, case: Case, other: str | None) -> Iterator[_Probe]:
-    yield from _probe_words(item, case, other)
+def _make_probes(item: Item, case: Case, other: str | None, declines: Callable[[str], bool]) -> Iterator[_Probe]:
+    yield from _probe_words(item, case, other, declines)
     if case.documents:
         yield from _probe_first(case)
         yield from _probe_evidence(item, case)
         yield from _probe_misled(item, case)
 
 
-def _probe_words(item: Item, case: Case, other: str | None) -> Iterator[_Probe]:
+def _probe_words(item: Item, case: Case, other: str | None, declines: Callable[[str], bool]) -> Iterator[_Probe]:
     gold = escape(case.golds[0])
     tagged = f"{TAG} {gold}"
     yield _Probe("gold", tagged, _RIGHT)
@@ -139,7 +147,7 @@ def _probe_words(item: Item, case: Case, other: str | None) -> Iterator[_Probe]:
         yield _Probe("other-gold", f"{TAG} {escape(other)}", _OTHER)
     if len(gold.splitlines()) == 1:
         yield _Probe("no-tag", gold, _UNTAGGED)
-    if not any(map(is_refusal, case.golds)):
+    if not any(map(declines, case.golds)):
         yield _Probe("refusal", f"{TAG} I don't know.", _REFUSED)
     if item.type == API_CALL or match_label("", gold) is not None or not tokenise(gold):
         return

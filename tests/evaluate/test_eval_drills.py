@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from behaving import Student
-from exams import ASKED, make_halls, write_halls
+from exams import ASKED, ask_halls, make_halls, write_halls
 from typer.testing import CliRunner, Result
 
 from raft_cli.cli import app, register_commands
@@ -263,6 +263,29 @@ def test_what_is_no_matter_of_the_students_sends_them_nothing(student: Student) 
     run(student, "--conditions", "closed,oracle")
     assert student.log() == [] and read_results()["figures"] == first["figures"]
     assert sorted(path.name for path in Path("report").iterdir()) == REPORT
+
+
+def test_own_ways_to_decline_are_counted_and_send_nothing(student: Student) -> None:
+    def read_rates() -> tuple[float, float, float]:
+        found = read_results()["figures"]["model"]["closed"]
+        return tuple(found[name]["value"] for name in ("acc", "refusal_rate", "wrong_rate"))  # type: ignore[return-value]
+
+    run(student, model="echoes", base="")
+    assert read_rates() == (0, 0, 1)
+    asked = len(student.log())
+    run(student, "--refusal-phrase", "QQQQ", "--refusal-phrase", "qq", model="echoes", base="")
+    assert read_rates() == (0, 1, 0) and len(student.log()) == asked
+    assert read_results()["setting"]["refusal_phrase"] == ["QQQQ", "qq"]
+    run(student, "--refusal-phrase", "qq", model="echoes", base="")  # the answer goes on inside the word
+    assert read_rates() == (0, 0, 1)
+    assert "--refusal-phrase is empty" in run(student, "--refusal-phrase", " ", model="echoes", base="", code=2).stderr
+
+
+def test_a_gold_that_reads_like_an_own_refusal_is_an_answer(student: Student) -> None:
+    gold = ask_halls()[0].gold
+    run(student, "--refusal-phrase", gold, model="bare", base="")
+    found = read_results()
+    assert found["figures"]["model"]["closed"]["refusal_rate"]["value"] == 0 and found["self_check"]["passed"]
 
 
 def test_a_judge_is_asked_for_itself_alone_and_once(student: Student) -> None:

@@ -160,6 +160,8 @@ def test_further_phrases_can_be_given() -> None:
     assert not is_refusal("Pass.")
     assert is_refusal("Pass.", ("pass",))
     assert is_refusal("PASS, sorry", ("Pass",))
+    assert not is_refusal("Passengers only", ("Pass",)) and not is_refusal("I pass", ("Pass",))
+    assert is_refusal("超出范围了", ("超出范围",)) and is_refusal("No comment: ask them", ("no comment:",))
 
 
 @pytest.mark.parametrize(
