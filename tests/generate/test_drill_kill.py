@@ -107,7 +107,7 @@ def test_two_interrupts_stop_at_once(teacher: START, number: signal.Signals) -> 
     running.signal(number)
     running.wait_until(lambda: "finishing 8 requests" in running.error, "the first answer")
     running.signal(number)
-    done = running.finish(timeout=5)
+    done = running.finish(timeout=20)
     assert done.code == 130 and "kept" in done.error
     assert "Traceback" not in done.error and len(done.error.splitlines()) < 6
     started.set(latency=0.0)

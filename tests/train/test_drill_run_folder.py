@@ -58,7 +58,7 @@ def test_other_settings_data_or_base_are_named_and_nothing_changes(undisturbed: 
 
 
 def test_what_may_change_between_two_starts_does(base: Path, data: Path) -> None:
-    kill_when(start(data, base), lambda: count_steps() >= 4, "step 4")
+    kill_when(data, base, lambda: count_steps() >= 4, "step 4")
     done = train(data, base, "--keep", 1, "--report-to", "tensorboard")
     assert done.code == 0
     assert len(find_checkpoints(Path("run/checkpoints"))) <= 2
@@ -66,7 +66,7 @@ def test_what_may_change_between_two_starts_does(base: Path, data: Path) -> None
 
 
 def test_a_cut_checkpoint_is_not_gone_on_from(undisturbed: Path, base: Path, data: Path) -> None:
-    kill_when(start(data, base), lambda: len(find_checkpoints(Path("run/checkpoints"))) >= 3, "three checkpoints")
+    kill_when(data, base, lambda: len(find_checkpoints(Path("run/checkpoints"))) >= 3, "three checkpoints")
     remove_broken(Path("run/checkpoints"))
     newest = find_checkpoints(Path("run/checkpoints"))[-1][1]
     os.truncate(newest / "optimizer.pt", 1000)
@@ -76,7 +76,7 @@ def test_a_cut_checkpoint_is_not_gone_on_from(undisturbed: Path, base: Path, dat
 
 
 def test_without_a_whole_checkpoint_it_starts_anew(undisturbed: Path, base: Path, data: Path) -> None:
-    kill_when(start(data, base), lambda: count_steps() >= 6, "step 6")
+    kill_when(data, base, lambda: count_steps() >= 6, "step 6")
     for seal in Path("run/checkpoints").glob("*/complete.json"):
         seal.unlink()
     assert train(data, base).code == 0

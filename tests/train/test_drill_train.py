@@ -1,8 +1,10 @@
 """The real command in a process of its own: whatever ends it, the same command goes on as if nothing had been."""
 
+import contextlib
 import json
 import os
 import random
+import shutil
 import signal
 import sys
 import time
@@ -111,8 +113,12 @@ class Running:
         os.kill(self.process.pid or 0, number)
 
     def kill(self) -> None:
-        """Kill the whole process group."""
-        os.killpg(self.process.pid or 0, signal.SIGKILL)
+        """Kill the whole process group, unless it has ended."""
+        process = self.process.pid or 0
+        with contextlib.suppress(ProcessLookupError):
+            while os.getpgid(process) != process:  # it is just being born
+                time.sleep(0.001)
+            os.killpg(process, signal.SIGKILL)
 
     def finish(self, timeout: float = 180) -> Done:
         self.process.join(timeout)
@@ -219,10 +225,16 @@ def test_an_undisturbed_run_learns_and_says_what_came_of_it(undisturbed: Path, b
     assert manifest["complete"] and manifest["result"]["steps"] == STEPS
 
 
-def kill_when(running: Running, reached: Callable[[], object], what: str) -> None:
-    running.wait_until(reached, what, every=0.0005)
-    running.kill()
-    assert running.finish().code == -signal.SIGKILL
+def kill_when(data: Path, base: Path, reached: Callable[[], object], what: str) -> None:
+    """Train until something is so, and kill. A busy machine may let the run end before: then again from its start."""
+    for _ in range(5):
+        running = start(data, base)
+        running.wait_until(reached, what, every=0.0005)
+        running.kill()
+        if running.finish().code == -signal.SIGKILL and not Path("run/manifest.json").exists():
+            return
+        shutil.rmtree("run")
+    pytest.fail(f"every kill at {what} came too late")
 
 
 def test_killed_again_and_again(undisturbed: Path, base: Path, data: Path) -> None:
@@ -230,8 +242,7 @@ def test_killed_again_and_again(undisturbed: Path, base: Path, data: Path) -> No
     steps = 0
     while steps < STEPS - 2:
         steps += draw.randint(1, 4)
-        kill_when(start(data, base), lambda wanted=steps: count_steps() >= wanted, f"step {steps}")
-        assert not Path("run/manifest.json").exists()
+        kill_when(data, base, lambda wanted=steps: count_steps() >= wanted, f"step {steps}")
     assert train(data, base).code == 0
     check_like(undisturbed)
 
@@ -247,8 +258,7 @@ AWKWARD = {
 
 @pytest.mark.parametrize("moment", AWKWARD)
 def test_killed_at_an_awkward_moment(moment: str, undisturbed: Path, base: Path, data: Path) -> None:
-    kill_when(start(data, base), AWKWARD[moment], moment)
-    assert not Path("run/manifest.json").exists()
+    kill_when(data, base, AWKWARD[moment], moment)
     assert train(data, base).code == 0
     check_like(undisturbed)
 
