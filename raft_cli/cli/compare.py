@@ -14,7 +14,8 @@ def compare(
     reports: Annotated[
         list[str],
         typer.Argument(
-            help="Reports of `raft eval`, each as NAME=REPORT; NAME=REPORT:base is the baseline of that report.",
+            help="Reports of `raft eval`, each as NAME=REPORT; NAME=REPORT:base is the baseline of that report. "
+            "Several reports of one NAME are runs of one recipe with different training seeds.",
             metavar="NAME=REPORT",
         ),
     ],
@@ -57,7 +58,16 @@ def show_comparison(comparison: "Comparison", out: Path | None, *, as_json: bool
 
     from raft_cli.cli.summary import show_group, show_note
     from raft_cli.cli.tables import show_table
-    from raft_cli.evaluate.reports.comparison import HEADERS, build_comparison, explain, name_documents, show_test
+    from raft_cli.evaluate.reports.comparison import (
+        HEADERS,
+        SPREAD_HEADERS,
+        SPREAD_TITLE,
+        build_comparison,
+        explain,
+        name_documents,
+        show_spread,
+        show_test,
+    )
     from raft_cli.evaluate.reports.words import clean_text, show_difference, show_interval
     from raft_cli.evaluate.results import PRIMARY
     from raft_cli.store import dumps
@@ -74,6 +84,8 @@ def show_comparison(comparison: "Comparison", out: Path | None, *, as_json: bool
     show_table("Right answers, %", "llrrl", ("model", "documents", HEADERS[PRIMARY], "Δ, points", "p (Holm)"), rows)
     others = [[*name, *figures[1:]] for name, figures in zip(names, shown, strict=True)]
     show_table("Grounding and overlap, %", "llrrr", ("model", "documents", *list(HEADERS.values())[1:]), others)
+    if spreads := [[clean_text(cell) for cell in show_spread(each)] for each in comparison.spreads]:
+        show_table(SPREAD_TITLE, "llrrrr", SPREAD_HEADERS, spreads)
     for line in explain(comparison):
         typer.echo(f"  {clean_text(line)}")
     for warning in comparison.warnings:

@@ -1,5 +1,6 @@
 """Put the models of finished reports side by side, on the questions and conditions that all of them share. Pure."""
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -8,6 +9,7 @@ from raft_cli.evaluate.entrants import ASKING, Entrant
 from raft_cli.evaluate.figures import find_primary, share
 from raft_cli.evaluate.resample import Pair
 from raft_cli.evaluate.results import PRIMARY
+from raft_cli.evaluate.seeds import Spread, spread_runs
 from raft_cli.evaluate.significance import holm, mcnemar
 from raft_cli.evaluate.statistics import DRAWS, Difference, Interval, bootstrap_all, contrast_all, count_discordant
 
@@ -46,6 +48,7 @@ class Comparison:
         against: The model of reference.
         conditions: What is shown: without documents, and with them.
         questions: How many all reports share.
+        spreads: How far runs of one recipe differ.
     """
 
     entrants: tuple[Entrant, ...]
@@ -53,6 +56,7 @@ class Comparison:
     conditions: tuple[str, ...]
     questions: int
     rows: tuple[Row, ...]
+    spreads: tuple[Spread, ...]
     warnings: tuple[str, ...]
 
 
@@ -83,10 +87,13 @@ def compare_entrants(
     units = [entrants[0].clusters[name] for name in ids]
     rows = [_measure(entrant, condition, ids, units, draws) for entrant in entrants for condition in chosen]
     rows = _test(rows, entrants, reference, ids, units, draws)
+    spreads = _spread(entrants, chosen, ids, units, draws)
     largest = max(len(each.stored.ids) for each in entrants)
     if len(ids) < largest:
         warnings.append(f"{len(ids):,} questions are in all reports, of up to {largest:,}; only these are compared")
-    return Comparison(tuple(entrants), reference.name, tuple(chosen), len(ids), tuple(rows), tuple(warnings))
+    return Comparison(
+        tuple(entrants), reference.name, tuple(chosen), len(ids), tuple(rows), tuple(spreads), tuple(warnings)
+    )
 
 
 def _find_reference(entrants: Sequence[Entrant], against: str) -> Entrant:
@@ -204,3 +211,13 @@ def _test(
         else row
         for at, row in enumerate(rows)
     ]
+
+
+def _spread(
+    entrants: Sequence[Entrant], conditions: Sequence[str], ids: Sequence[str], units: Sequence[str], draws: int
+) -> Iterator[Spread]:
+    groups = dict.fromkeys(each.group for each in entrants if each.group)
+    for name, condition in itertools.product(groups, conditions):
+        columns = [_pick(each, condition, PRIMARY, ids) for each in entrants if each.group == name]
+        if (found := spread_runs(name, condition, columns, units, draws=draws, seed=_SEED)) is not None:
+            yield found

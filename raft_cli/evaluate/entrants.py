@@ -1,6 +1,7 @@
 """The models of finished reports, as `raft compare` takes them. Reads files; compares nothing."""
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ class Entrant:
     """A model of a finished report.
 
     Attributes:
-        name: As the person calls it.
+        name: As the person calls it; with a number behind where several runs were given one name.
+        group: That name, for such runs of one recipe; else empty.
         place: Where its report lies.
         label: Its columns in `stored`: `model` or `base`.
         model: As the report names it.
@@ -39,6 +41,7 @@ class Entrant:
     clusters: Mapping[str, str]
     deciding: Mapping[str, str]
     faults: tuple[str, ...]
+    group: str = ""
 
     @property
     def conditions(self) -> list[str]:
@@ -49,8 +52,10 @@ class Entrant:
 def read_entrants(arguments: Sequence[str]) -> list[Entrant]:
     """Read the models that a person names as NAME=REPORT or NAME=REPORT:base, after the bases of their reports.
 
+    One NAME before several reports makes them runs of one recipe, numbered.
+
     Raises:
-        ConfigError: A report cannot be read, or two entrants have one name.
+        ConfigError: A report cannot be read, two entrants have one name, or two runs of a recipe are one model.
     """
     records: dict[Path, Mapping[str, Any]] = {}
     named: list[Entrant] = []
@@ -59,6 +64,7 @@ def read_entrants(arguments: Sequence[str]) -> list[Entrant]:
         if path not in records:
             records[path] = read_record(path)
         named.append(_read_entrant(records[path], name, path, label))
+    named = _number_runs(named, {name for name, _, rest in (each.partition("=") for each in arguments) if rest})
     known = {each.key for each in named}
     bases: dict[tuple[str, ...], Entrant] = {}
     for each in named:
@@ -73,6 +79,21 @@ def read_entrants(arguments: Sequence[str]) -> list[Entrant]:
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"two models are called {twice[0]!r}; give each a name of its own, as in raft=reports/raft")
     return entrants
+
+
+def _number_runs(entrants: Sequence[Entrant], given: Collection[str]) -> list[Entrant]:
+    """Return the entrants with those that a person has given one name told apart, as runs of one recipe."""
+    names = [each.name for each in entrants]
+    twice = {name for name in names if names.count(name) > 1 and name in given}
+    for name in twice:
+        runs = [each for each in entrants if each.name == name]
+        if len({each.key for each in runs}) < len(runs):
+            raise ConfigError(f"{name!r} names one model twice: runs of one recipe have weights of their own")
+    numbers = {name: itertools.count(1) for name in twice}
+    return [
+        replace(each, name=f"{each.name} {next(numbers[each.name])}", group=each.name) if each.name in twice else each
+        for each in entrants
+    ]
 
 
 def split_argument(argument: str) -> tuple[str, Path, str]:

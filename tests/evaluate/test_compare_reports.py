@@ -19,6 +19,7 @@ from raft_cli.evaluate.records import Response
 from raft_cli.evaluate.reports.comparison import HEADERS, build_comparison, render_comparison
 from raft_cli.evaluate.reports.record import build_record
 from raft_cli.evaluate.results import Results
+from raft_cli.evaluate.seeds import spread_runs
 from raft_cli.evaluate.statistics import bootstrap
 from raft_cli.store import write_json
 
@@ -215,11 +216,13 @@ def test_what_speaks_against_a_report_is_told(reports: None) -> None:
 def test_what_cannot_be_compared_says_why(reports: None) -> None:
     write("alone", named(examine("raft", base=False), "raft-model"))
     write("open", named(examine("raft", base=False, conditions=("oracle",)), "open-model"))
+    write("other/raft", named(examine("dsf"), "other-model"))
     write("shut", named(examine("raft", base=False, conditions=("closed",)), "shut-model"))
     for arguments, told in (
         (["raft=alone"], "only one model"),
         (["raft=alone:base"], "had no --baseline, so there is no alone:base"),
-        (["a=reports/dsf", "a=reports/raft"], "two models are called 'a'"),
+        (["other/raft", "reports/raft"], "two models are called 'raft'; give each a name"),
+        (["a=reports/raft", "a=reports/raft"], "'a' names one model twice"),
         (["raft=nowhere"], "nowhere: no results.json there"),
         (["a=open", "b=shut"], r"no condition under which all were asked \(a: oracle; b: closed\)"),
     ):
@@ -255,6 +258,29 @@ def test_the_markdown_table_has_a_row_a_model_and_condition(reports: None) -> No
     assert "oracle+2: the oracle and 2 distractors" in text and tuple(HEADERS) == COMPARED
 
 
+def test_runs_of_one_name_have_a_spread_of_their_own(reports: None) -> None:
+    comparison = compare("r=reports/dsf", "r=reports/raft")
+    assert [each.name for each in comparison.entrants] == ["base", "r 1", "r 2"]
+    closed, shown = comparison.spreads
+    assert (closed.name, closed.condition, closed.runs, shown.condition) == ("r", "closed", 2, "oracle+2")
+    # right of 24: 8 and 20, so 14 in the mean; on 8 questions both, on 12 one of two
+    assert shown.mean.value == pytest.approx(14 / 24) and (shown.low, shown.high) == pytest.approx((8 / 24, 20 / 24))
+    assert shown.deviation == pytest.approx(12 / 24 / 2**0.5)
+    halves = [(1.0, 1.0)] * 8 + [(0.5, 1.0)] * 12 + [(0.0, 1.0)] * 4
+    units = [comparison.entrants[0].clusters[name] for name in comparison.entrants[0].stored.ids]
+    assert shown.mean == bootstrap(halves, units, draws=500, seed=42)
+    text = render_comparison(comparison)
+    assert "## Runs of one recipe: right answers, %" in text and "| r | oracle+2 | 2 | 58.3 [" in text
+    assert "| ± 35.4 | 33.3 to 83.3 |" in text and "what another seed changes" in text
+
+
+def test_a_question_that_one_run_did_not_answer_is_in_no_spread(reports: None) -> None:
+    columns = [[(1.0, 1.0), None, (0.0, 1.0), (1.0, 1.0)], [(0.0, 1.0), (0.0, 1.0), (0.0, 0.0), (1.0, 1.0)]]
+    found = spread_runs("r", "oracle", columns, ["a", "b", "c", "d"], draws=100, seed=1)
+    assert found is not None and found.mean.n == 2 and found.mean.value == 0.75 and (found.low, found.high) == (0.5, 1)
+    assert spread_runs("r", "oracle", [column[1:3] for column in columns], ["b", "c"], draws=100, seed=1) is None
+
+
 def raft(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["compare", *arguments], terminal_width=200)
 
@@ -270,6 +296,16 @@ def test_the_command_prints_both_tables_and_writes_the_file(reports: None) -> No
     assert Path("out/table.md").read_text() == render_comparison(
         compare_entrants(read_entrants(["dsf=reports/dsf", "raft=reports/raft"]), against="dsf")
     )
+
+
+def test_the_command_prints_the_spread_of_runs(reports: None) -> None:
+    result = raft("r=reports/dsf", "r=reports/raft")
+    lines = result.stdout.splitlines()
+    at = lines.index("Runs of one recipe: right answers, %")
+    assert result.exit_code == 0 and lines[at + 1].split()[:3] == ["model", "documents", "runs"]
+    assert lines[at + 3].split()[:4] == ["r", "oracle+2", "2", "58.3"] and lines[at + 3].endswith("33.3 to 83.3")
+    record = json.loads(raft("r=reports/dsf", "r=reports/raft", "--json").stdout)
+    assert [each["runs"] for each in record["spreads"]] == [2, 2]
 
 
 def test_the_command_prints_json(reports: None) -> None:

@@ -16,12 +16,18 @@ from raft_cli.evaluate.reports.words import (
     show_difference,
     show_interval,
     show_p,
+    show_share,
 )
 from raft_cli.evaluate.results import PRIMARY
+from raft_cli.evaluate.seeds import Spread
 from raft_cli.store import write_text
 
 SCHEMA = 1
 HEADERS = {PRIMARY: "right", "grounded_acc": "grounded", "f1": "F1", "citation_precision": "citations"}
+
+SPREAD_TITLE = "Runs of one recipe: right answers, %"
+SPREAD_HEADERS = ("model", "documents", "runs", "mean", "between runs", "worst to best")
+SPREAD_MEANING = "±: standard deviation between runs, in points: what another seed changes"
 
 
 def write_comparison(path: Path, comparison: Comparison) -> None:
@@ -41,6 +47,9 @@ def render_comparison(comparison: Comparison) -> str:
     headers = ["model", "documents", *(f"{header}, %" for header in HEADERS.values()), "Δ, points", "p (Holm)"]
     lines = ["# Comparison", "", *(f"- {escape_markdown(line)}" for line in describe(comparison)), ""]
     lines += draw_markdown_table(headers, [_draw_row(row) for row in comparison.rows], left=2)
+    if comparison.spreads:
+        lines += ["", f"## {SPREAD_TITLE}", ""]
+        lines += draw_markdown_table(SPREAD_HEADERS, [_draw_spread(each) for each in comparison.spreads], left=2)
     lines += ["", *(f"{escape_markdown(line)}  " for line in explain(comparison))]
     if comparison.warnings:
         lines += ["", "## Notes", "", *(f"- {escape_markdown(warning)}" for warning in comparison.warnings)]
@@ -53,7 +62,24 @@ def _draw_row(row: Row) -> list[str]:
     return [escape_markdown(row.name), name_documents(row), *figures, difference, escape_markdown(show_test(row))]
 
 
-def name_documents(row: Row) -> str:
+def _draw_spread(spread: Spread) -> list[str]:
+    name, *rest = show_spread(spread)
+    return [escape_markdown(name), *rest]
+
+
+def show_spread(spread: Spread) -> list[str]:
+    """Write the cells of a row of `SPREAD_HEADERS`."""
+    return [
+        spread.name,
+        name_documents(spread),
+        str(spread.runs),
+        show_interval(spread.mean, unit=""),
+        f"± {show_share(spread.deviation, unit='')}",
+        f"{show_share(spread.low, unit='')} to {show_share(spread.high, unit='')}",
+    ]
+
+
+def name_documents(row: Row | Spread) -> str:
     """Say which documents a model of a row had."""
     return "none" if row.condition == CLOSED else row.condition
 
@@ -73,12 +99,14 @@ def explain(comparison: Comparison) -> list[str]:
     documented = [name for name in comparison.conditions if name != CLOSED]
     tests = sum(row.adjusted is not None for row in comparison.rows)
     told = [f"{name}: {explain_condition(name)}" for name in documented]
+    runs = [SPREAD_MEANING] if comparison.spreads else []
     return [
         f"{show_count(comparison.questions, 'question')} that all reports share; in brackets 95 % intervals",
         *told[:-1],
         *(f"{line} (others with --condition)" for line in told[-1:]),
         f"Δ: right answers less those of {comparison.against}, same documents (another with --against)",
         f"{STAR} p below {SURE:g} by McNemar's test, adjusted for {show_count(tests, 'test')} (Holm)",
+        *runs,
     ]
 
 
@@ -97,6 +125,7 @@ def build_comparison(comparison: Comparison) -> dict[str, object]:
         "against": comparison.against,
         "models": models,
         "rows": comparison.rows,
+        "spreads": comparison.spreads,
         "warnings": comparison.warnings,
     }
     return {name: to_plain(value) for name, value in record.items()}
