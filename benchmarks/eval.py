@@ -5,7 +5,7 @@
     python benchmarks/eval.py --score             # 2,000 answers on file: from the command to the written report
 
 The model is made on the spot: 10 million random weights, answers of different lengths. Prompts have no document (some
-40 tokens), five documents (some 700), or are those of `raft eval` as it is by default. The server takes 200 ms a reply
+40 tokens), five documents (some 980), or are those of `raft eval` as it is by default. The server takes 200 ms a reply
 in 64 slots.
 """
 
