@@ -66,9 +66,9 @@ def write_model(folder: Path) -> Path:
     return folder
 
 
-def make_prompts(count: int, documents: int) -> Prompts:
-    """Return questions with so many documents before each."""
-    texts = [text[:400] for text in write_documents(count + documents)]
+def make_prompts(count: int, documents: int, start: int = 0) -> Prompts:
+    """Return questions with so many documents before each, others for another start: equal ones are asked once."""
+    texts = [text[:400] for text in write_documents(start + count + documents)][start:]
     prompts: Prompts = []
     for number in range(count):
         shown = "".join(f"<DOCUMENT>{text}</DOCUMENT>\n" for text in texts[number : number + documents])
@@ -144,7 +144,10 @@ def compare_local(questions: int, repeat: int) -> None:
         model = write_model(folder / "model")
         for title, counts in MIXES.items():
             share = questions // len(counts)
-            prompts = [prompt for documents in counts for prompt in make_prompts(share, documents)]
+            prompts = [
+                prompt for at, documents in enumerate(counts) for prompt in make_prompts(share, documents, at * share)
+            ]
+            assert len(set(prompts)) == len(prompts)
             ways: dict[str, Callable[[Prompts], tuple[float, list[int]]]] = {
                 "generate(), one by one": lambda asked: answer_plainly(model, asked),
                 "ours, one by one": lambda asked: answer_ours(model, asked, folder, 1),
