@@ -1,6 +1,5 @@
-"""Help is quick: it loads no heavy library and costs a fraction of a second."""
+"""Help is quick: it loads no heavy library, and few others."""
 
-import resource
 import subprocess
 import sys
 
@@ -30,12 +29,8 @@ def test_help_loads_nothing_heavy(arguments: list[str]) -> None:
     assert run_python("-c", SHOW_LOADED.format(arguments=arguments, names=names)).stderr.split() == ["typer"]
 
 
-@pytest.mark.parametrize("arguments", HELP[:2], ids=" ".join)
-def test_help_costs_little(arguments: list[str]) -> None:
-    spent = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert "Usage: " in run_python("-m", "raft_cli", *arguments).stdout
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        spent.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-    assert min(spent) < 0.3, f"{spent} seconds of processor time"
+@pytest.mark.parametrize(("arguments", "most"), [(["--help"], 400), (["generate", "--help"], 520)])
+def test_help_loads_little(arguments: list[str], most: int) -> None:
+    counted = f"import atexit, sys\natexit.register(lambda: print(len(sys.modules), file=sys.stderr))\n{SHOW_LOADED}"
+    said = run_python("-c", counted.format(arguments=arguments, names=[])).stderr.split()
+    assert int(said[-1]) < most  # what it costs: benchmarks/startup.py
